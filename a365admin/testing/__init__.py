@@ -1,0 +1,1 @@
+"""What ``manage.py test`` is made of: system packages, gates, a temporary PostgreSQL, and pytest."""

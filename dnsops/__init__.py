@@ -1,0 +1,1 @@
+"""Changing DNS: failover and failback, safely."""

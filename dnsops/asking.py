@@ -1,0 +1,280 @@
+"""Ask one authoritative server for the record at a name: never recursively, UDP first, TCP where UDP is cut short."""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+import socket
+import struct
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from typing import cast
+
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdataclass
+import dns.rdatatype
+import dns.rrset
+
+from dnsops.plan import Answer, RRset
+from dnsops.providers.base import Endpoint
+
+RESEND_AFTER_S = 0.4
+WANTED = (dns.rdatatype.CNAME, dns.rdatatype.A)
+
+
+class Question:
+    """One query, and what makes an answer its own. Asked for A, a server gives a CNAME too (RFC 1034 3.6.2)."""
+
+    def __init__(self, endpoint: Endpoint, name: str) -> None:
+        self.endpoint = endpoint
+        self.name = dns.name.from_text(name)
+        self.query = dns.message.make_query(self.name, dns.rdatatype.A)
+        self.query.flags &= ~dns.flags.RD
+        self.wire = self.query.to_wire()
+
+    def parse(self, wire: bytes) -> Answer | None:
+        """Return the answer; None where the message is not an answer to this question."""
+        try:
+            message = dns.message.from_wire(wire, ignore_trailing=True, raise_on_truncation=False)
+        except (dns.exception.DNSException, ValueError):
+            return None
+        if not self.query.is_response(message):
+            return None
+        rcode = dns.rcode.to_text(message.rcode())
+        if rcode not in {"NOERROR", "NXDOMAIN"}:
+            return self.error(f"it answers {rcode}", rcode)
+        if not message.flags & dns.flags.AA:
+            return self.error("it is not authoritative for this name", rcode)
+        return Answer(
+            self.endpoint.name, "answered", self._rrset(message), rcode=rcode, is_writer=self.endpoint.is_writer
+        )
+
+    def cut_short(self, wire: bytes) -> bool:
+        """Whether the header says that the answer did not fit (TC)."""
+        return len(wire) > 3 and wire[:2] == self.wire[:2] and bool(wire[2] & 0x02)
+
+    def silent(self) -> Answer:
+        """Nothing came in time."""
+        return Answer(self.endpoint.name, "silent", is_writer=self.endpoint.is_writer, error="no answer")
+
+    def error(self, text: str, rcode: str = "") -> Answer:
+        """Something came that is no answer, or the network said no."""
+        return Answer(self.endpoint.name, "error", rcode=rcode, is_writer=self.endpoint.is_writer, error=text)
+
+    def _rrset(self, message: dns.message.Message) -> RRset | None:
+        for rtype in WANTED:
+            found = message.get_rrset(message.answer, self.name, dns.rdataclass.IN, rtype)
+            if found is not None:
+                return rrset_of(found)
+        return None
+
+
+def rrset_of(rrset: dns.rrset.RRset) -> RRset:
+    """Our form of a dnspython RRset: values as sorted lower-case text, names absolute."""
+    values = sorted(rdata.to_text().lower() for rdata in rrset)
+    return RRset(dns.rdatatype.to_text(rrset.rdtype), rrset.ttl, tuple(values))
+
+
+def ask(endpoint: Endpoint, name: str, *, timeout_s: float) -> Answer:
+    """Ask and wait, in this thread, at most ``timeout_s``. Network trouble is in the answer, never raised."""
+    question = Question(endpoint, name)
+    deadline = time.monotonic() + timeout_s
+    try:
+        wire = _udp(question, deadline)
+        if wire is not None and question.cut_short(wire):
+            wire = _tcp(question, deadline)
+    except TimeoutError:
+        return question.silent()
+    except (OSError, EOFError) as error:
+        return question.error(_said(error))
+    answer = question.parse(wire) if wire is not None else None
+    return answer or question.silent()
+
+
+def ask_together(endpoints: Sequence[Endpoint], name: str, *, timeout_s: float) -> list[Answer]:
+    """Ask all of them at once and wait, in this thread, at most ``timeout_s``; answers in the endpoints' order.
+
+    Without an event loop: making and closing one costs more than a few questions do.
+    """
+    deadline = time.monotonic() + timeout_s
+    questions = [Question(endpoint, name) for endpoint in endpoints]
+    found: dict[int, Answer] = {}
+    with selectors.DefaultSelector() as selector, ExitStack() as sockets:
+        for number, question in enumerate(questions):
+            try:
+                udp = sockets.enter_context(_udp_socket(question))
+                udp.setblocking(False)
+                udp.send(question.wire)
+            except OSError as error:
+                found[number] = question.error(_said(error))
+            else:
+                selector.register(udp, selectors.EVENT_READ, number)
+        resend_at = time.monotonic() + RESEND_AFTER_S
+        while len(found) < len(questions) and (now := time.monotonic()) < deadline:
+            if now >= resend_at:
+                resend_at = now + RESEND_AFTER_S
+                _send_again(selector, questions)
+            for key, _ in selector.select(min(deadline, resend_at) - now):
+                udp = cast("socket.socket", key.fileobj)
+                try:
+                    answer = _received(udp, questions[key.data])
+                except _CutShortError:  # rare: all of them anew, side by side, so that one slow TCP delays no other
+                    return asyncio.run(_ask_all_async(endpoints, name, deadline))
+                if answer is not None:
+                    selector.unregister(udp)
+                    found[key.data] = answer
+    return [found.get(number) or question.silent() for number, question in enumerate(questions)]
+
+
+def _udp_socket(question: Question) -> socket.socket:
+    udp = socket.socket(socket.AF_INET6 if ":" in question.endpoint.address else socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        udp.connect((question.endpoint.address, question.endpoint.port))
+    except OSError:
+        udp.close()
+        raise
+    return udp
+
+
+def _send_again(selector: selectors.BaseSelector, questions: Sequence[Question]) -> None:
+    for key in list(selector.get_map().values()):
+        with suppress(OSError):  # what is wrong with the network shows when we listen
+            cast("socket.socket", key.fileobj).send(questions[key.data].wire)
+
+
+class _CutShortError(Exception):
+    """The answer did not fit into a datagram."""
+
+
+async def _ask_all_async(endpoints: Sequence[Endpoint], name: str, deadline: float) -> list[Answer]:
+    left_s = max(deadline - time.monotonic(), 0.001)
+    return list(await asyncio.gather(*(ask_async(endpoint, name, timeout_s=left_s) for endpoint in endpoints)))
+
+
+def _received(udp: socket.socket, question: Question) -> Answer | None:
+    """What a readable socket has: an answer, or None for a datagram that is none of ours. Raises _CutShortError."""
+    try:
+        wire = udp.recv(65535)
+    except BlockingIOError:
+        return None
+    except OSError as error:
+        return question.error(_said(error))
+    if question.cut_short(wire):
+        raise _CutShortError
+    return question.parse(wire)
+
+
+def _udp(question: Question, deadline: float) -> bytes | None:
+    with _udp_socket(question) as udp:
+        while (left := deadline - time.monotonic()) > 0:
+            udp.send(question.wire)
+            resend_at = time.monotonic() + min(left, RESEND_AFTER_S)
+            while (wait := resend_at - time.monotonic()) > 0:
+                udp.settimeout(wait)
+                try:
+                    wire = udp.recv(65535)
+                except TimeoutError:
+                    break
+                if question.cut_short(wire) or question.parse(wire) is not None:
+                    return wire
+    return None
+
+
+def _tcp(question: Question, deadline: float) -> bytes:
+    left = max(deadline - time.monotonic(), 0.001)
+    with socket.create_connection((question.endpoint.address, question.endpoint.port), timeout=left) as tcp:
+        tcp.sendall(struct.pack("!H", len(question.wire)) + question.wire)
+        return receive_tcp(tcp, deadline)
+
+
+def receive_tcp(tcp: socket.socket, deadline: float) -> bytes:
+    """Read one message with its length in front (RFC 1035 4.2.2). Raises TimeoutError, EOFError, OSError."""
+    (length,) = struct.unpack("!H", _exactly(tcp, 2, deadline))
+    return _exactly(tcp, length, deadline)
+
+
+def _exactly(tcp: socket.socket, count: int, deadline: float) -> bytes:
+    received = b""
+    while len(received) < count:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("no answer in time")
+        tcp.settimeout(left)
+        part = tcp.recv(count - len(received))
+        if not part:
+            raise EOFError("closed without an answer")
+        received += part
+    return received
+
+
+async def ask_async(endpoint: Endpoint, name: str, *, timeout_s: float) -> Answer:
+    """The same, for many servers at once in one loop."""
+    question = Question(endpoint, name)
+    try:
+        async with asyncio.timeout(timeout_s):
+            wire = await _udp_async(question)
+            if question.cut_short(wire):
+                wire = await _tcp_async(question)
+    except TimeoutError:
+        return question.silent()
+    except (OSError, EOFError) as error:
+        return question.error(_said(error))
+    return question.parse(wire) or question.silent()
+
+
+class _Receiver(asyncio.DatagramProtocol):
+    """Waits for the first datagram that answers the question."""
+
+    def __init__(self, question: Question, done: asyncio.Future[bytes]) -> None:
+        self.question = question
+        self.done = done
+
+    def datagram_received(self, data: bytes, addr: object) -> None:
+        """Take an answer; anything else is not ours, and the wait goes on."""
+        if not self.done.done() and (self.question.cut_short(data) or self.question.parse(data) is not None):
+            self.done.set_result(data)
+
+    def error_received(self, exc: Exception) -> None:
+        """The other machine said that nobody listens there."""
+        if not self.done.done():
+            self.done.set_exception(exc)
+
+
+async def _udp_async(question: Question) -> bytes:
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[bytes] = loop.create_future()
+    transport, _ = await loop.create_datagram_endpoint(
+        lambda: _Receiver(question, done), remote_addr=(question.endpoint.address, question.endpoint.port)
+    )
+    try:
+        while True:
+            transport.sendto(question.wire)
+            finished, _ = await asyncio.wait({done}, timeout=RESEND_AFTER_S)
+            if finished:
+                return done.result()
+    finally:
+        transport.abort()
+
+
+async def _tcp_async(question: Question) -> bytes:
+    reader, writer = await asyncio.open_connection(question.endpoint.address, question.endpoint.port)
+    try:
+        writer.write(struct.pack("!H", len(question.wire)) + question.wire)
+        await writer.drain()
+        (length,) = struct.unpack("!H", await reader.readexactly(2))
+        return await reader.readexactly(length)
+    finally:
+        writer.close()
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return "nothing listens there"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return "closed without an answer"

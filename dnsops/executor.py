@@ -1,0 +1,401 @@
+"""Carry out an operation: check again, write, read back, verify, wait, probe. Killed anywhere, it goes on.
+
+Every step reads DNS before it believes anything: a row says what was meant, DNS says what is.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import DatabaseError, transaction
+from django.utils import timezone
+
+from a365admin.audit.context import Acting, act_as
+from dnsops import asking, target_health, verify, wiring
+from dnsops.checkpoints import CHECKPOINTS, checkpoint
+from dnsops.claims import LeaseLostError, claim
+from dnsops.ending import Ending, evidence_of
+from dnsops.lifecycle import Seen, StepKind, StepState
+from dnsops.models import DnsChange
+from dnsops.plan import Answer
+from dnsops.providers.base import Outcome, OutcomeKind
+from dnsops.safety import Rule, TargetCheck
+
+__all__ = ["CHECKPOINTS", "checkpoint", "run", "run_to_end"]
+
+log = logging.getLogger(__name__)
+
+MAX_ATTEMPTS = 3
+ANSWER_ROOM_S = 1.0
+JUST_ASKED_S = 2.0
+SHORT_WAIT_S = 1.0
+
+
+def run(operation_id: UUID | str, *, owner: str) -> datetime | None:
+    """Take the operation and carry it on as far as it goes now. Returns when to come back, or None.
+
+    Does nothing where somebody else works on it or it has ended. Never raises for what DNS, network or probes do; a
+    lost database is logged, and the operation is taken up again when its lease has ended.
+    """
+    checkpoint("before_claim")
+    try:
+        claimed = claim(operation_id, owner=owner)
+    except DatabaseError:
+        log.exception("Operation %s could not be taken; it is tried again.", operation_id)
+        return None
+    if claimed is None:
+        return None
+    checkpoint("claimed")
+    operation = claimed.operation
+    actor = Acting(operation.requested_by_id, operation.requested_by_name, None, operation.request_id)
+    with act_as(actor):
+        execution = Execution(claimed)
+        try:
+            return execution.go()
+        except LeaseLostError:
+            log.warning("Operation %s is in other hands now, or was cancelled.", operation_id)
+        except DatabaseError:
+            log.exception("Operation %s lost its database; it is taken up again.", operation_id)
+        except Exception:
+            log.exception("Operation %s met a mistake of ours.", operation_id)
+            execution.end_after_mistake()
+    return None
+
+
+def run_to_end(operation_id: UUID | str, *, owner: str) -> None:
+    """Carry the operation on to its end in this thread, waits included; without a worker and without a broker."""
+    while (again_at := run(operation_id, owner=owner)) is not None:
+        time.sleep(max((again_at - timezone.now()).total_seconds(), 0.0) + 0.01)
+
+
+class Execution(Ending):
+    """One worker's go at one operation, step by step."""
+
+    def go(self) -> datetime | None:
+        """Do the steps that are still to be done. Returns when to come back, where there is something to wait for."""
+        if self.writer is None or self.zone is None:
+            self.refusal = f"Zone or writer of {self.operation.hostname_fqdn} is no longer configured."
+            self.end()
+            return None
+        if not self.claim.ended(StepKind.READ_BACK):
+            answered = self.claim.step(StepKind.READ_BACK).state == StepState.RUNNING
+            if not (self._read_back() if answered else self._check_again()):
+                self.end()
+                return None
+            while self.seen() is not Seen.NEW:
+                if not (self._write() and self._read_back()):
+                    self.end()
+                    return None
+        if not self.claim.ended(StepKind.VERIFY):
+            self._verify()
+        if not self.claim.ended(StepKind.WAIT_TTL) and (until := self._wait()) is not None:
+            return until
+        self._probe()
+        self.end()
+        return None
+
+    # ---------------------------------------------------------------------------------------------------- check again
+
+    def _check_again(self) -> bool:
+        """Read DNS before anything else. False: the operation ends here."""
+        answers = self._answers()
+        checkpoint("asked_again")
+        self.at_writer = next((a for a in answers if a.server == self.writer_name), None)
+        if self.claim.changes and self.seen() in {Seen.SILENT, Seen.ERROR}:
+            self._read_until_clear(patience_s=self.conf.read_back_timeout_s)
+        if self.seen() is Seen.NEW:
+            self._found_as_desired(answers)
+            return True
+        self.refusal = self._reason_to_stop(answers)
+        with transaction.atomic():
+            self.claim.renew()
+            if not self.claim.ended(StepKind.CHECK_AGAIN):
+                state = StepState.FAILED if self.refusal else StepState.DONE
+                sentence = self.refusal or f"{self.writer_name} still says {self.plan.change.expected}, as planned."
+                self.claim.set_step(StepKind.CHECK_AGAIN, state, sentence, evidence_of(answers))
+            if not self.refusal:
+                self._record_change()
+        checkpoint("check_recorded")
+        return not self.refusal
+
+    def _answers(self) -> list[Answer]:
+        """What DNS says: every server, or, where all were asked at the click a moment ago, the writer alone.
+
+        A server that has died would otherwise delay the change by a second, in an emergency of which it is a part.
+        """
+        assert self.writer is not None
+        age_s = (timezone.now() - self.operation.created_at).total_seconds()
+        asked = [self.writer] if 0 <= age_s < JUST_ASKED_S and not self.claim.changes else self.endpoints
+        if len(asked) == 1:
+            return [asking.ask(asked[0], self.plan.hostname, timeout_s=self.conf.ask_timeout_s)]
+        return verify.ask_all(asked, self.plan.hostname, timeout_s=self.conf.ask_timeout_s)
+
+    def _reason_to_stop(self, answers: list[Answer]) -> str:
+        """Why nothing must be written; "" where all is as it was at the click."""
+        seen, said = self.seen(), self.at_writer.text if self.at_writer else "nothing"
+        if seen in {Seen.SILENT, Seen.ERROR}:
+            return f"The writer {self.writer_name} gives no answer ({said}), so nothing was sent."
+        if seen is Seen.OTHER:
+            return f"DNS has changed since the click: {self.writer_name} says {said}, not {self.plan.change.expected}."
+        if len(self.claim.changes) >= MAX_ATTEMPTS:
+            return f"The change was sent to {self.writer_name} {len(self.claim.changes)} times without an answer."
+        if self.claim.changes:
+            return ""  # under way already: finishing it is safer than stopping between two states
+        return self._reason_since_the_click(answers)
+
+    def _reason_since_the_click(self, answers: list[Answer]) -> str:
+        """What may have become wrong between the click and now, other than at the writer."""
+        age_s = (timezone.now() - self.operation.created_at).total_seconds()
+        if age_s > self.conf.pending_max_age_s:
+            return f"It waited {age_s / 60:.0f} min for a worker, too long to be still what was wanted. Look again."
+        strangers = [a for a in answers if a.answered and self.compare(a) is Seen.OTHER]
+        if strangers and Rule.ANSWERS_AGREE.value not in self.operation.overridden:
+            return f"The DNS servers disagree: {', '.join(f'{a.server} says {a.text}' for a in strangers)}. Look again."
+        return self._health_reason() if age_s > self.conf.probe_again_after_s else ""
+
+    def _health_reason(self) -> str:
+        """After a wait in the queue: whether the target still works. A forced operation has been decided already."""
+        if self.operation.forced or self.operation.to_server is None:
+            return ""
+        checks = target_health.checks_of(self.operation.to_server, self.operation.hostname)
+        problem = target_health.problem_of(target_health.probe(checks, timeout_s=self.conf.probe_timeout_s))
+        return f"{self.plan.to_server} no longer works as it did at the click: {problem} Look again." if problem else ""
+
+    def _found_as_desired(self, answers: list[Answer]) -> None:
+        """DNS says the new answer already: ours from before we were interrupted, or somebody else's."""
+        with transaction.atomic():
+            self.claim.renew(written_at=self.operation.written_at or timezone.now())
+            if not self.claim.ended(StepKind.CHECK_AGAIN):
+                sentence = f"{self.writer_name} already says {self.plan.change.new}."
+                self.claim.set_step(StepKind.CHECK_AGAIN, StepState.DONE, sentence, evidence_of(answers))
+            if self.claim.changes:
+                self._settle_change()
+                self.claim.set_step(StepKind.WRITE, StepState.DONE, self.claim.changes[-1].sentence)
+            else:
+                self.claim.set_step(StepKind.WRITE, StepState.SKIPPED, "Nothing had to be written.")
+            self._read_back_done()
+        self.announce()
+
+    # ---------------------------------------------------------------------------------------------------------- write
+
+    def _record_change(self) -> None:
+        """The row comes before the message: whoever finds it knows that something may have been sent."""
+        if self.claim.step(StepKind.WRITE).state == StepState.WAITING:
+            self.claim.set_step(StepKind.WRITE, StepState.RUNNING, f"Sending the change to {self.writer_name}.")
+        change = self.plan.change
+        row = DnsChange.objects.create(
+            operation=self.operation,
+            attempt=len(self.claim.changes) + 1,
+            writer=str(self.writer),
+            zone=change.zone,
+            name=change.name,
+            before=change.expected.as_dict(),
+            after=change.new.as_dict(),
+        )
+        self.claim.changes.append(row)
+
+    def _write(self) -> bool:
+        """Send one message. The row for it is there already. False: nothing can be sent."""
+        assert self.writer is not None
+        assert self.zone is not None
+        checkpoint("change_recorded")
+        row = self.claim.changes[-1]
+        provider = wiring.provider_for(self.zone, self.writer)
+        deadline = min(time.monotonic() + self.conf.write_timeout_s, self.claim.lease_ends - ANSWER_ROOM_S)
+        if provider is None:
+            outcome = Outcome(OutcomeKind.CONFIG, "", f"Zone {self.zone.name} has no update key. Nothing was changed.")
+        else:
+            outcome = provider.change(self.plan.change, deadline=deadline)
+        checkpoint("answer_received")
+        row.answered_at, row.outcome, row.rcode = timezone.now(), outcome.kind.value, outcome.rcode
+        row.sentence = outcome.sentence
+        with transaction.atomic():
+            self.claim.renew()
+            row.save(update_fields=["answered_at", "outcome", "rcode", "sentence"])
+            done = outcome.kind is OutcomeKind.APPLIED
+            evidence = {**outcome.evidence, "rcode": outcome.rcode, "attempt": row.attempt}
+            self.claim.set_step(
+                StepKind.WRITE, StepState.DONE if done else StepState.RUNNING, outcome.sentence, evidence
+            )
+            self.claim.set_step(StepKind.READ_BACK, StepState.RUNNING, f"Asking {self.writer_name} what it says now.")
+        checkpoint("write_recorded")
+        self.announce()
+        return True
+
+    # ------------------------------------------------------------------------------------------------------ read back
+
+    def _read_back(self) -> bool:
+        """Ask the writer what it says now. True: it says the new answer, or write again."""
+        row = self.claim.changes[-1]
+        doubt = row.outcome in {OutcomeKind.APPLIED, OutcomeKind.UNKNOWN}
+        self._read_until_clear(patience_s=self.conf.read_back_timeout_s if doubt else 0.0)
+        checkpoint("read_back")
+        seen = self.seen()
+        again = seen is Seen.OLD and row.outcome == OutcomeKind.UNKNOWN and row.attempt < MAX_ATTEMPTS
+        with transaction.atomic():
+            self.claim.renew(**({"written_at": timezone.now()} if seen is Seen.NEW else {}))
+            if seen is Seen.NEW:
+                self._settle_change()
+                self.claim.set_step(StepKind.WRITE, StepState.DONE, row.sentence)
+                self._read_back_done()
+            elif again:
+                # Safe: the prerequisite lets at most one of the messages through.
+                self._record_change()
+            else:
+                self._read_back_failed(row)
+        checkpoint("read_back_recorded")
+        self.announce()
+        return seen is Seen.NEW or again
+
+    def _read_until_clear(self, *, patience_s: float) -> None:
+        """Ask the writer until it says the new answer or patience ends; at least once."""
+        assert self.writer is not None
+        deadline, pause_s = time.monotonic() + patience_s, 0.02
+        while True:
+            self.at_writer = asking.ask(self.writer, self.plan.hostname, timeout_s=self.conf.ask_timeout_s)
+            if self.seen() is Seen.NEW or time.monotonic() >= deadline:
+                return
+            time.sleep(pause_s)
+            pause_s = min(pause_s * 1.6, 0.5)
+
+    def _settle_change(self) -> None:
+        """The new answer is there: say so in the row of the message, whatever its answer was."""
+        row = self.claim.changes[-1]
+        if row.outcome == OutcomeKind.APPLIED:
+            return
+        if row.outcome in {"", OutcomeKind.UNKNOWN}:
+            row.outcome = OutcomeKind.APPLIED.value
+            row.sentence = f"No answer that can be trusted came; reading shows that {self.writer_name} made the change."
+        else:
+            row.outcome = OutcomeKind.ALREADY.value
+            row.sentence = f"{self.writer_name} says {self.plan.change.new} already. {row.sentence}"
+        row.answered_at = row.answered_at or timezone.now()
+        row.save(update_fields=["outcome", "sentence", "answered_at"])
+
+    def _read_back_done(self) -> None:
+        """To the next step, in the same transaction."""
+        assert self.at_writer is not None
+        sentence = f"{self.writer_name} says {self.plan.change.new}."
+        self.claim.set_step(StepKind.READ_BACK, StepState.DONE, sentence, evidence_of([self.at_writer]))
+        self.claim.set_step(StepKind.VERIFY, StepState.RUNNING, f"Asking all {len(self.endpoints)} DNS servers.")
+
+    def _read_back_failed(self, row: DnsChange) -> None:
+        assert self.at_writer is not None
+        self.refusal = row.sentence
+        if self.claim.step(StepKind.WRITE).state == StepState.RUNNING:
+            state = StepState.WARNING if row.outcome == OutcomeKind.UNKNOWN else StepState.FAILED
+            self.claim.set_step(StepKind.WRITE, state, row.sentence)
+        self.claim.set_step(
+            StepKind.READ_BACK,
+            StepState.WARNING if row.outcome in {OutcomeKind.UNKNOWN, OutcomeKind.APPLIED} else StepState.DONE,
+            _said(self.at_writer),
+            evidence_of([self.at_writer]),
+        )
+
+    # --------------------------------------------------------------------------------------------------------- verify
+
+    def _verify(self) -> None:
+        """Ask every authoritative server until all agree or the time is up."""
+        change = self.plan.change
+        lag_s = max((endpoint.expected_lag_s for endpoint in self.endpoints), default=0.0)
+        timeout_s = min(max(self.conf.verify_min_s, lag_s + 5.0), self.conf.verify_max_s)
+        rows: list[verify.Row] = []
+        shown: list[str] = []
+        for rows in verify.watch(self.endpoints, change.name, new=change.new, old=change.expected, timeout_s=timeout_s):
+            if (now_late := [row.late for row in rows if row.state is not Seen.NEW]) and (
+                now_late != shown or self.claim.lease_ends - time.monotonic() < self.conf.lease_s / 2
+            ):
+                shown = now_late
+                self._verify_progress(rows)
+        self.late = [row.late for row in rows if row.state is not Seen.NEW]
+        self.verified = True
+        writers = next((row for row in rows if row.server == self.writer_name), None)
+        self.at_writer = writers.answer if writers else self.at_writer
+        checkpoint("verified")
+        evidence = {"answers": [row.as_dict() for row in rows]}
+        with transaction.atomic():
+            self.claim.renew()
+            if self.late:
+                self.claim.set_step(StepKind.VERIFY, StepState.WARNING, f"{'; '.join(self.late)}.", evidence)
+                self.skip(StepKind.WAIT_TTL, "Not waited for: not every DNS server gives the new answer.")
+            else:
+                self.claim.set_step(StepKind.VERIFY, StepState.DONE, _all_say(len(rows), change.new), evidence)
+        checkpoint("verify_recorded")
+
+    def _verify_progress(self, rows: list[verify.Row]) -> None:
+        done = sum(row.state is Seen.NEW for row in rows)
+        with transaction.atomic():
+            self.claim.renew()
+            self.claim.set_step(
+                StepKind.VERIFY,
+                StepState.RUNNING,
+                f"{done} of {len(rows)} DNS servers give the new answer.",
+                {"answers": [row.as_dict() for row in rows]},
+            )
+        self.announce()
+
+    # ---------------------------------------------------------------------------------------------------------- waits
+
+    def _wait(self) -> datetime | None:
+        """Count down the old TTL without holding a worker: its end is stored, the operation let go until then."""
+        step = self.claim.step(StepKind.WAIT_TTL)
+        old_s = self.plan.change.expected.ttl_s
+        if step.state == StepState.WAITING:
+            wait_s = min(float(old_s), self.conf.max_ttl_wait_s)
+            until = timezone.now() + timedelta(seconds=wait_s)
+            evidence = {"until": until.isoformat(), "old_ttl_s": old_s, "waited_s": round(wait_s, 1)}
+            capped = f" It waits for {wait_s:.0f} s of these." if wait_s < old_s else ""
+            sentence = f"Clients may keep the old answer for up to {old_s} s.{capped}"
+            park = wait_s > SHORT_WAIT_S
+            with transaction.atomic():
+                self.claim.renew(**({"lease_until": until, "lease_owner": ""} if park else {}))
+                self.claim.set_step(StepKind.WAIT_TTL, StepState.RUNNING, sentence, evidence)
+            checkpoint("waiting_recorded")
+            self.announce()
+            if park:
+                return until
+        until = datetime.fromisoformat(step.evidence["until"])
+        left_s = (until - timezone.now()).total_seconds()
+        if left_s > 0:  # the clock may have jumped: never longer than what was planned
+            time.sleep(min(left_s, SHORT_WAIT_S))
+        checkpoint("wait_over")
+        with transaction.atomic():
+            self.claim.renew()
+            self.claim.set_step(StepKind.WAIT_TTL, StepState.DONE, f"The old TTL of {old_s} s has passed.")
+            self.claim.set_step(StepKind.PROBE, StepState.RUNNING, f"Asking {self.plan.to_server}'s services.")
+        self.announce()
+        return None
+
+    # ---------------------------------------------------------------------------------------------------------- probe
+
+    def _probe(self) -> None:
+        """The service, through the hostname: what DNS says now, and whether the server that it leads to works."""
+        assert self.writer is not None
+        self.at_writer = asking.ask(self.writer, self.plan.hostname, timeout_s=self.conf.ask_timeout_s)
+        if self.claim.ended(StepKind.PROBE):
+            return
+        found: tuple[TargetCheck, ...] = ()
+        if self.operation.to_server is not None:
+            checks = target_health.checks_of(self.operation.to_server, self.operation.hostname)
+            found = target_health.probe(checks, timeout_s=self.conf.probe_timeout_s)
+        self.service_problem = target_health.problem_of(found)
+        checkpoint("probed")
+        working = f"{', '.join(check.label for check in found) or 'Nothing to ask'}: working."
+        sentence = self.service_problem or working
+        state = StepState.WARNING if self.service_problem else StepState.DONE
+        with transaction.atomic():
+            self.claim.renew()
+            self.claim.set_step(StepKind.PROBE, state, sentence)
+
+
+def _said(answer: Answer) -> str:
+    if answer.answered:
+        return f"{answer.server} says {answer.text}."
+    return f"{answer.server} could not be asked ({answer.text})."
+
+
+def _all_say(count: int, new: object) -> str:
+    return f"The DNS server says {new}." if count == 1 else f"All {count} DNS servers say {new}."

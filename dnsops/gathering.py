@@ -1,0 +1,298 @@
+"""Facts before a change: live DNS, fresh probes, earlier operations -> a preflight."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.utils import timezone
+
+from a365admin.audit import services as audit
+from a365admin.audit.models import Outcome as AuditOutcome
+from dnsops import target_health, verify, wiring
+from dnsops.conf import Conf, conf
+from dnsops.lifecycle import ACTIVE, OperationKind, OperationState, StepKind, StepState
+from dnsops.models import FailoverOperation, NameServer, UpdateKey, Zone
+from dnsops.plan import (
+    Answer,
+    Plan,
+    PlanError,
+    PlanFacts,
+    Target,
+    build_failback_plan,
+    build_failover_plan,
+    digest_of,
+    zone_of,
+)
+from dnsops.providers.base import Endpoint, OutcomeKind
+from dnsops.safety import Finding, Level, OtherOperation, SafetyFacts, TargetCheck, evaluate
+from pools.health import CheckKind
+from pools.models import DedicatedHostname, Server
+from pools.specs import Check
+
+# When a writer last accepted a zone's key (time.monotonic()): not asked twice between the preview and the click.
+_accepted: dict[tuple[int, UpdateKey | None, Endpoint], float] = {}
+_probers = ThreadPoolExecutor(max_workers=16, thread_name_prefix="preflight")
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """What would be done, and whether it is safe. ``digest`` binds a click to exactly this; "" without a plan."""
+
+    hostname: DedicatedHostname
+    kind: OperationKind
+    plan: Plan | None
+    plan_error: str
+    findings: list[Finding]
+    answers: list[Answer]
+    digest: str
+    checked_at: datetime
+    to_server: Server | None = None
+    from_server: Server | None = None
+    active_operation: FailoverOperation | None = None
+
+    @property
+    def blocked(self) -> bool:
+        """Whether a click is refused unless it is forced (and at all, without a plan)."""
+        return self.plan is None or bool(self.blocking)
+
+    @property
+    def forcible(self) -> bool:
+        """Whether somebody with the right to force may go on in spite of what blocks."""
+        return self.plan is not None and all(f.overridable for f in self.blocking)
+
+    @property
+    def blocking(self) -> list[Finding]:
+        """The findings that block."""
+        return [f for f in self.findings if f.level is Level.BLOCK]
+
+    @property
+    def old_ttl_s(self) -> int:
+        """For how long clients may keep the old answer."""
+        return self.plan.change.expected.ttl_s if self.plan else 0
+
+
+def preflight(
+    *, hostname: DedicatedHostname, kind: OperationKind, to_server: Server | None = None, probe: bool = True
+) -> Preflight:
+    """Ask every authoritative server and probe the target, changing nothing. One that fails is in the audit log.
+
+    ``probe`` False: the standing checks' latest results are used instead of fresh probes, and nothing is logged.
+    """
+    found = gather(hostname=hostname, kind=kind, to_server_id=to_server.pk if to_server else None, probe=probe)
+    if found.blocked and probe:
+        audit.record(
+            action="failover.preflight",
+            outcome=AuditOutcome.FAILED,
+            object=hostname,
+            reason=found.plan_error or " ".join(f.sentence for f in found.blocking),
+            after={"kind": kind.value, "rules": [f.rule for f in found.blocking]},
+        )
+    return found
+
+
+def gather(
+    *,
+    hostname: DedicatedHostname,
+    kind: OperationKind,
+    to_server_id: int | None,
+    probe: bool = True,
+    good_for_s: float = 0.0,
+) -> Preflight:
+    """Read everything, then decide. Takes no longer than the slowest timeout: DNS and probes run side by side.
+
+    ``good_for_s``: how old a good result of the target's web services may be, to be used again.
+    """
+    return _Gathering(hostname, kind, to_server_id, probe, good_for_s).preflight()
+
+
+def active_operation(hostname: DedicatedHostname) -> FailoverOperation | None:
+    """The operation that is pending or running for this hostname."""
+    return (
+        FailoverOperation.objects.filter(hostname=hostname, state__in=[s.value for s in ACTIVE])
+        .prefetch_related("steps")
+        .first()
+    )
+
+
+def only_waits(operation: FailoverOperation) -> bool:
+    """Whether all is done but for the wait for clients' old answers: then the next operation may begin."""
+    return (
+        operation.state == OperationState.RUNNING
+        and not operation.lease_owner
+        and any(step.kind == StepKind.WAIT_TTL and step.state == StepState.RUNNING for step in operation.steps.all())
+    )
+
+
+@dataclass(slots=True)
+class _Gathering:
+    """One preflight while it is being made."""
+
+    hostname: DedicatedHostname
+    kind: OperationKind
+    to_server_id: int | None
+    probe: bool
+    good_for_s: float
+    conf: Conf = field(default_factory=conf)
+    zone: Zone | None = None
+    endpoints: list[Endpoint] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+    servers: dict[int, Server] = field(default_factory=dict)
+
+    def preflight(self) -> Preflight:
+        """Gather and judge."""
+        facts, early = self._plan_facts()
+        active = active_operation(self.hostname)
+        try:
+            plan = (
+                build_failback_plan(facts)
+                if self.kind is OperationKind.FAILBACK
+                else build_failover_plan(facts, self.to_server_id)
+            )
+        except PlanError as error:
+            return self._result(None, str(error), [], active)
+        if self.kind is OperationKind.FAILBACK and self.to_server_id not in {None, plan.to_server_id}:
+            return self._result(None, "A failback leads to the primary only. Look again.", [], active)
+        probing = early or (self._probe(plan.to_server_id) if self.probe else None)
+        findings = evaluate(self._safety_facts(plan, probing, active))
+        return self._result(plan, "", findings, active)
+
+    def _plan_facts(self) -> tuple[PlanFacts, Future[tuple[TargetCheck, ...]] | None]:
+        """Ask DNS; where the target is known beforehand, it is probed at the same time."""
+        targets = list(self.hostname.targets.select_related("server__trusted_application_pool").order_by("order"))
+        self.servers = {target.server_id: target.server for target in targets}
+        self.zone = wiring.zone_for(self.hostname.fqdn)
+        self.endpoints = wiring.endpoints_of(self.zone)
+        known = self.to_server_id in self.servers
+        early = self._probe(self.to_server_id) if self.probe and known and self.to_server_id else None
+        self.answers = verify.ask_all(self.endpoints, self.hostname.fqdn, timeout_s=self.conf.ask_timeout_s)
+        writer = wiring.writer_of(self.endpoints)
+        facts = PlanFacts(
+            hostname=self.hostname.fqdn,
+            hostname_id=self.hostname.pk,
+            record_type=self.hostname.record_type,
+            ttl_s=self.hostname.ttl_s,
+            zone=self.zone.name if self.zone else "",
+            writer=writer.name if writer else "",
+            targets=tuple(
+                Target(t.server_id, t.server.name, t.server.fqdn, t.server.address, t.order) for t in targets
+            ),
+            answers=tuple(self.answers),
+        )
+        return facts, early
+
+    def _probe(self, server_id: int) -> Future[tuple[TargetCheck, ...]]:
+        checks = target_health.checks_of(self.servers[server_id], self.hostname)
+        return _probers.submit(
+            target_health.probe, checks, timeout_s=self.conf.probe_timeout_s, good_for_s=self.good_for_s
+        )
+
+    def _safety_facts(
+        self, plan: Plan, probing: Future[tuple[TargetCheck, ...]] | None, active: FailoverOperation | None
+    ) -> SafetyFacts:
+        target = self.servers[plan.to_server_id]
+        healthy = target_health.healthy_for(target, self.hostname) if self.kind is OperationKind.FAILBACK else None
+        writable, why = self._writable(plan)
+        return SafetyFacts(
+            kind=self.kind,
+            hostname=self.hostname.fqdn,
+            from_server=plan.from_server,
+            to_server=plan.to_server,
+            record_type=self.hostname.record_type,
+            policy_ttl_s=self.hostname.ttl_s,
+            expected=plan.change.expected,
+            new=plan.change.new,
+            writer=plan.writer,
+            answers=tuple(self.answers),
+            checks=probing.result() if probing else target_health.stored(target, self.hostname),
+            target_in_maintenance=target.in_maintenance,
+            maintenance_reason=target.maintenance_reason,
+            other_operation=_other(active),
+            since_last_operation_s=self._since_last_s(),
+            writable=writable,
+            writable_sentence=why,
+            primary_healthy_for_s=healthy.total_seconds() if healthy is not None else None,
+            other_hostnames_active=FailoverOperation.objects.filter(state__in=[s.value for s in ACTIVE])
+            .exclude(hostname=self.hostname)
+            .count(),
+            limits=self.conf.limits,
+        )
+
+    def _writable(self, plan: Plan) -> tuple[bool | None, str]:
+        writer = wiring.writer_of(self.endpoints)
+        if self.zone is None or writer is None:
+            return None, ""
+        key = (self.zone.pk, self.zone.key, writer)
+        if time.monotonic() - _accepted.get(key, float("-inf")) <= self.good_for_s:
+            return True, ""
+        outcome = wiring.check_writable(self.zone, writer, plan.change, timeout_s=self.conf.ask_timeout_s)
+        if outcome.kind is not OutcomeKind.READY:
+            _accepted.pop(key, None)
+            return False, outcome.sentence
+        _accepted[key] = time.monotonic()
+        return True, ""
+
+    def _since_last_s(self) -> float | None:
+        ended = (
+            FailoverOperation.objects.filter(hostname=self.hostname, written_at__isnull=False)
+            .order_by("-written_at")
+            .values_list("written_at", flat=True)
+            .first()
+        )
+        return (timezone.now() - ended).total_seconds() if ended else None
+
+    def _result(
+        self, plan: Plan | None, error: str, findings: list[Finding], active: FailoverOperation | None
+    ) -> Preflight:
+        return Preflight(
+            hostname=self.hostname,
+            kind=self.kind,
+            plan=plan,
+            plan_error=error,
+            findings=findings,
+            answers=self.answers,
+            digest=preflight_digest(plan, findings) if plan else "",
+            checked_at=timezone.now(),
+            to_server=self.servers.get(plan.to_server_id) if plan else None,
+            from_server=next((s for s in self.servers.values() if plan and s.name == plan.from_server), None),
+            active_operation=active,
+        )
+
+
+def preflight_digest(plan: Plan, findings: list[Finding]) -> str:
+    """Bind the plan and what blocks it; ages, latencies and warnings are left out, for they change by themselves."""
+    blocking = sorted([f.rule, f.subject] for f in findings if f.level is Level.BLOCK)
+    return digest_of([plan.digest, blocking])
+
+
+def _other(active: FailoverOperation | None) -> OtherOperation | None:
+    if active is None:
+        return None
+    return OtherOperation(active.requested_by_name, active.to_text, active.state, superseding=only_waits(active))
+
+
+def dns_checks() -> list[Check]:
+    """One DNS check for each authoritative server of each dedicated hostname; the writer's has rank 0."""
+    interval_s = conf().dns_check_interval_s
+    servers: dict[str, list[NameServer]] = {}
+    for server in NameServer.objects.select_related("zone").order_by("-is_writer", "name"):
+        servers.setdefault(server.zone.name, []).append(server)
+    return [
+        Check(
+            key=f"dns:{server.pk}:{hostname.pk}",
+            kind=CheckKind.DNS,
+            label=f"{server.name}: {hostname.fqdn}",
+            address=server.address,
+            port=server.port,
+            host=hostname.fqdn,
+            record_type=hostname.record_type,
+            hostname_id=hostname.pk,
+            interval_s=interval_s,
+            name_server=server.name,
+            rank=rank,
+        )
+        for hostname in DedicatedHostname.objects.only("pk", "fqdn", "record_type")
+        for rank, server in enumerate(servers.get(zone_of(hostname.fqdn, servers), []))
+    ]

@@ -1,0 +1,369 @@
+"""What the pages about changes show: named reads, view models, and the words for them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Prefetch, Q, QuerySet
+from django.utils import timezone
+
+from dnsops.lifecycle import ACTIVE, OperationKind, OperationState, Seen, StepKind, StepState
+from dnsops.models import FailoverOperation, OperationStep
+from pools.models import DedicatedHostname, Server, TrustedApplication
+from pools.overview import OperationNote
+
+RECENT = timedelta(hours=2)
+CLIENTS = "Snapper, Attendant, Wallboard, Web Wallboard, Inflight Wallboard and Webchat Plus"
+_ACTIVE = [state.value for state in ACTIVE]
+
+KIND_VERB = {OperationKind.FAILOVER.value: "Fail over", OperationKind.FAILBACK.value: "Fail back"}
+_KIND_DOING = {OperationKind.FAILOVER.value: "failing over", OperationKind.FAILBACK.value: "failing back"}
+KIND_NOUN = {OperationKind.FAILOVER.value: "Failover", OperationKind.FAILBACK.value: "Failback"}
+
+STATE_WORDS = {
+    OperationState.PENDING.value: ("Waiting to start", "switching"),
+    OperationState.RUNNING.value: ("Running", "switching"),
+    OperationState.SUCCEEDED.value: ("Succeeded", "up"),
+    OperationState.FAILED.value: ("Failed, nothing changed", "down"),
+    OperationState.INCOMPLETE.value: ("Incomplete", "degraded"),
+    OperationState.UNKNOWN.value: ("Result not known", "unknown"),
+    OperationState.CANCELLED.value: ("Cancelled, nothing changed", "neutral"),
+}
+
+_STEP_WORDS = {
+    StepKind.CHECK_AGAIN.value: "Check again",
+    StepKind.WRITE.value: "Write DNS",
+    StepKind.READ_BACK.value: "Read back from the writer",
+    StepKind.VERIFY.value: "Ask every authoritative server",
+    StepKind.WAIT_TTL.value: "Wait for the old TTL",
+    StepKind.PROBE.value: "Probe through the hostname",
+}
+
+_STEP_NOW = {
+    StepKind.CHECK_AGAIN.value: "Checking again that nothing has changed since the click …",
+    StepKind.WRITE.value: "Writing the change to DNS …",
+    StepKind.READ_BACK.value: "Reading it back from the writer …",
+    StepKind.VERIFY.value: "Asking every authoritative server …",
+    StepKind.WAIT_TTL.value: "DNS is changed. Waiting until clients’ old answers have run out …",
+    StepKind.PROBE.value: "Probing the service through the hostname …",
+}
+
+_STEP_STATES = {
+    StepState.WAITING.value: ("Waiting", "circle-dashed"),
+    StepState.RUNNING.value: ("Running", "loader-2"),
+    StepState.DONE.value: ("Done", "circle-check-filled"),
+    StepState.WARNING.value: ("Warning", "alert-triangle-filled"),
+    StepState.FAILED.value: ("Failed", "square-x-filled"),
+    StepState.SKIPPED.value: ("Skipped", "minus"),
+}
+
+
+def recent_operations() -> dict[int, OperationNote]:
+    """The latest operation of each hostname that has an active one, or one that ended not long ago. One query."""
+    operations = FailoverOperation.objects.filter(
+        Q(state__in=_ACTIVE) | Q(ended_at__gte=timezone.now() - RECENT)
+    ).order_by("created_at")
+    return {operation.hostname_id: _note(operation) for operation in operations}
+
+
+def _note(operation: FailoverOperation) -> OperationNote:
+    return OperationNote(
+        hostname_id=operation.hostname_id,
+        url=operation.get_absolute_url(),
+        active=operation.state in _ACTIVE,
+        verb=_KIND_DOING[operation.kind],
+        to=operation.to_text,
+        by=operation.requested_by_name,
+        since=operation.ended_at or operation.created_at,
+        sentence=operation.result,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class StepView:
+    """One step as the page shows it."""
+
+    kind: str
+    name: str
+    state: str
+    word: str
+    icon: str
+    started_at: datetime | None
+    elapsed: str
+    sentence: str
+    facts: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixRow:
+    """One authoritative server's answer: what it says, for how long, and whether that is the new answer."""
+
+    server: str
+    answer: str
+    ttl: str
+    state: str
+    word: str
+    since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class OperationPage:
+    """Everything that an operation's page shows."""
+
+    operation: FailoverOperation
+    noun: str
+    word: str
+    status: str
+    active: bool
+    before_write: bool
+    steps: Sequence[StepView]
+    matrix: Sequence[MatrixRow]
+    countdown_to: datetime | None
+    can_verify_again: bool
+    mark: str
+
+    @property
+    def now_sentence(self) -> str:
+        """What it is doing at this moment."""
+        running = next((step for step in self.steps if step.state == StepState.RUNNING), None)
+        return _STEP_NOW[running.kind] if running else "Waiting for the operations worker …"
+
+    @property
+    def took(self) -> str:
+        """How long it took from the click to its end."""
+        ended = self.operation.ended_at
+        return duration((ended - self.operation.created_at).total_seconds()) if ended else ""
+
+    @property
+    def offers_back(self) -> bool:
+        """Whether the change was, or may have been, made, so that going back is a sensible next step."""
+        states = {OperationState.SUCCEEDED, OperationState.INCOMPLETE, OperationState.UNKNOWN}
+        return self.operation.state in states or (self.active and self.operation.written_at is not None)
+
+    @property
+    def late_names(self) -> str:
+        """The servers that do not give the new answer."""
+        return ", ".join(row.server for row in self.matrix if row.state != "up")
+
+    @property
+    def back_kind(self) -> str:
+        """The kind of the operation that would undo this one."""
+        return "failback" if self.operation.kind == OperationKind.FAILOVER else "failover"
+
+    @property
+    def back_verb(self) -> str:
+        """The words on the button that would undo this one."""
+        return KIND_VERB[self.back_kind]
+
+
+def find_operations() -> QuerySet[FailoverOperation]:
+    """Operations with what their pages say, in a constant number of queries."""
+    return FailoverOperation.objects.select_related("hostname", "from_server", "to_server").prefetch_related(
+        Prefetch("steps", OperationStep.objects.order_by("order"))
+    )
+
+
+def operation_page(operation: FailoverOperation) -> OperationPage:
+    """Turn an operation and its prefetched steps into what its page shows."""
+    steps = list(operation.steps.all())
+    by_kind = {step.kind: step for step in steps}
+    word, status = STATE_WORDS[operation.state]
+    wait = by_kind.get(StepKind.WAIT_TTL.value)
+    write = by_kind.get(StepKind.WRITE.value)
+    return OperationPage(
+        operation=operation,
+        noun=KIND_NOUN[operation.kind],
+        word=word,
+        status=status,
+        active=operation.state in _ACTIVE,
+        before_write=operation.state in _ACTIVE and (write is None or write.state == StepState.WAITING),
+        steps=[_step_view(step) for step in steps],
+        matrix=_matrix(operation, by_kind),
+        countdown_to=_countdown(wait),
+        can_verify_again=operation.state in {OperationState.INCOMPLETE, OperationState.UNKNOWN},
+        mark=operation_mark(operation),
+    )
+
+
+def _step_view(step: OperationStep) -> StepView:
+    word, icon = _STEP_STATES[step.state]
+    end = step.ended_at or (timezone.now() if step.state == StepState.RUNNING else None)
+    return StepView(
+        kind=step.kind,
+        name=_STEP_WORDS[step.kind],
+        state=step.state,
+        word=word,
+        icon=icon,
+        started_at=None if step.state == StepState.SKIPPED else step.started_at,
+        elapsed=duration((end - step.started_at).total_seconds()) if step.started_at and end else "",
+        sentence=step.sentence,
+        facts=_facts(step.evidence),
+    )
+
+
+def duration(seconds: float) -> str:
+    """A duration in the unit that reads best."""
+    if seconds < 1:
+        return f"{max(seconds, 0) * 1000:.0f} ms"
+    if seconds < 120:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
+
+
+def _facts(evidence: dict[str, Any]) -> list[tuple[str, str]]:
+    """What is short enough to stand in a line; lists of answers have a table of their own."""
+    facts = []
+    for key, value in evidence.items():
+        if key == "until" or value in ("", None, []) or isinstance(value, dict):
+            continue
+        parts = value if isinstance(value, list) else [value]
+        if not any(isinstance(part, (dict, list)) for part in parts):
+            facts.append((key.replace("_", " "), ", ".join(str(part) for part in parts)))
+    return facts
+
+
+def _countdown(wait: OperationStep | None) -> datetime | None:
+    if wait is None or wait.state != StepState.RUNNING:
+        return None
+    return _time(wait.evidence.get("until"))
+
+
+def _time(text: Any) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+
+
+def _answers_in(step: OperationStep | None) -> list[dict[str, Any]]:
+    """The answers of authoritative servers among a step's evidence."""
+    for value in step.evidence.values() if step else ():
+        if isinstance(value, list) and value and all(isinstance(item, dict) and "server" in item for item in value):
+            return value
+    return []
+
+
+def _matrix(operation: FailoverOperation, steps: dict[str, OperationStep]) -> list[MatrixRow]:
+    for kind in (StepKind.VERIFY.value, StepKind.READ_BACK.value, StepKind.CHECK_AGAIN.value):
+        if answers := _answers_in(steps.get(kind)):
+            return [_matrix_row(answer, operation) for answer in answers]
+    return []
+
+
+_SEEN_WORDS = {
+    Seen.NEW.value: ("up", "New answer"),
+    Seen.OLD.value: ("degraded", "Old answer"),
+    Seen.OTHER.value: ("down", "Something else"),
+    Seen.SILENT.value: ("unknown", "No answer"),
+    Seen.ERROR.value: ("unknown", "Error"),
+}
+
+
+def _matrix_row(answer: dict[str, Any], operation: FailoverOperation) -> MatrixRow:
+    rrset = answer.get("rrset") or {}
+    state, word = _SEEN_WORDS[answer.get("seen") or _seen(answer, operation.plan.get("change", {}))]
+    values = ", ".join(str(value) for value in rrset.get("values", []))
+    return MatrixRow(
+        server=str(answer["server"]),
+        answer=str(answer.get("text") or f"{rrset.get('rtype', '')} {values}".strip() or answer.get("error") or "–"),
+        ttl=f"{rrset['ttl_s']} s" if "ttl_s" in rrset else "–",
+        state=state,
+        word=word,
+        since=_time(answer.get("since")),
+    )
+
+
+def _seen(answer: dict[str, Any], change: dict[str, Any]) -> str:
+    if answer.get("state") != "answered":
+        return str(Seen.SILENT if answer.get("state") == "silent" else Seen.ERROR)
+    values = list((answer.get("rrset") or {}).get("values", []))
+    if values == list(change.get("new", {}).get("values", [])):
+        return Seen.NEW.value
+    return Seen.OLD.value if values == list(change.get("expected", {}).get("values", [])) else Seen.OTHER.value
+
+
+def operation_mark(operation: FailoverOperation) -> str:
+    """A short text that changes whenever something that the page shows has changed."""
+    parts = [operation.state, operation.result]
+    for step in operation.steps.all():
+        parts += [step.kind, step.state, step.sentence, repr(step.evidence)]
+    return hashlib.sha256("|".join(parts).encode()).hexdigest()[:12]
+
+
+def operation_marks(ids: Iterable[str] | None = None) -> dict[str, str]:
+    """Marks by id: of the given operations, or of those that are active or ended in the last two minutes."""
+    query = find_operations()
+    if ids is not None:
+        query = query.filter(pk__in=list(ids))
+    else:
+        query = query.filter(Q(state__in=_ACTIVE) | Q(ended_at__gte=timezone.now() - timedelta(minutes=2)))
+    return {str(operation.pk): operation_mark(operation) for operation in query[:100]}
+
+
+def list_operations(*, show: str, query: str) -> QuerySet[FailoverOperation]:
+    """Operations, newest first, filtered by how they ended and by text."""
+    found = FailoverOperation.objects.order_by("-created_at")
+    if show == "active":
+        found = found.filter(state__in=_ACTIVE)
+    elif show in {state.value for state in OperationState}:
+        found = found.filter(state=show)
+    if query:
+        found = found.filter(
+            Q(hostname_fqdn__icontains=query) | Q(requested_by_name__icontains=query) | Q(reason__icontains=query)
+            | Q(ticket__icontains=query) | Q(to_text__icontains=query)
+        )  # fmt: skip
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class OperationLine:
+    """One line of the list of operations."""
+
+    operation: FailoverOperation
+    noun: str
+    word: str
+    status: str
+
+
+def operation_line(operation: FailoverOperation) -> OperationLine:
+    """Give an operation the words for its line."""
+    word, status = STATE_WORDS[operation.state]
+    return OperationLine(operation, KIND_NOUN[operation.kind], word, status)
+
+
+@dataclass(frozen=True, slots=True)
+class Affected:
+    """Whom a change touches."""
+
+    uccs: Sequence[str]
+    pool: str
+
+    @property
+    def sentence(self) -> str:
+        """One sentence about them."""
+        count = len(self.uccs)
+        named = ", ".join(self.uccs) if count <= 4 else f"{', '.join(self.uccs[:3])} and {count - 3} more"
+        if not count:
+            return f"No UCC is entered for {self.pool}, so we cannot say whom this affects."
+        return f"{CLIENTS} of {count} {'UCC' if count == 1 else 'UCCs'} on {self.pool} ({named})."
+
+
+def affected_by(hostname: DedicatedHostname) -> Affected:
+    """The UCCs whose clients use this hostname."""
+    applications = TrustedApplication.objects.filter(
+        trusted_application_pool_id=hostname.trusted_application_pool_id
+    ).select_related("ucc")
+    return Affected([application.ucc.name for application in applications], str(hostname.trusted_application_pool))
+
+
+def other_targets(hostname: DedicatedHostname, chosen_id: int | None, active_id: int | None) -> list[Server]:
+    """Standbys that could be chosen in place of the one that is."""
+    return [
+        target.server
+        for target in hostname.targets.all()
+        if target.order > 1 and target.server_id not in {chosen_id, active_id}
+    ]

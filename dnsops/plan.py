@@ -1,0 +1,270 @@
+"""Pure: a plan is data. What DNS says now, what it shall say, and a digest of what somebody was shown."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from dnsops.lifecycle import OperationKind
+
+
+@dataclass(frozen=True, slots=True)
+class RRset:
+    """A resource record set as it was seen: type, TTL in seconds, sorted values (absolute names in lower case)."""
+
+    rtype: str
+    ttl_s: int
+    values: tuple[str, ...]
+
+    def same_data(self, other: RRset | None) -> bool:
+        """Whether type and values agree; TTLs are not compared (RFC 2136 section 3.2.3 does not either)."""
+        return other is not None and (self.rtype, self.values) == (other.rtype, other.values)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The form in which it is stored as JSON."""
+        return {"rtype": self.rtype, "ttl_s": self.ttl_s, "values": list(self.values)}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> RRset:
+        """The inverse of ``as_dict``."""
+        return cls(stored["rtype"], int(stored["ttl_s"]), tuple(stored["values"]))
+
+    def __str__(self) -> str:
+        """For sentences: without the closing dots, which would read as the sentence's end."""
+        return f"{self.rtype} {', '.join(value.rstrip('.') for value in self.values)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One compare-and-swap: on ``name``, exactly ``expected`` becomes ``new``."""
+
+    zone: str
+    name: str
+    expected: RRset
+    new: RRset
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an operation will do, and to whom. ``digest`` (SHA-256 over the canonical content) binds a click to it."""
+
+    kind: str
+    hostname: str
+    hostname_id: int
+    from_server: str
+    to_server: str
+    to_server_id: int
+    writer: str
+    change: Change
+    digest: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """The form in which it is stored as JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Plan:
+        """The inverse of ``as_dict``."""
+        change = stored["change"]
+        return cls(
+            **{key: value for key, value in stored.items() if key != "change"},
+            change=Change(
+                zone=change["zone"],
+                name=change["name"],
+                expected=RRset.from_dict(change["expected"]),
+                new=RRset.from_dict(change["new"]),
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one authoritative server said about a name. ``rrset`` is None where it has none, or said nothing.
+
+    ``state``: answered, silent, error. ``error`` is a phrase for where it did not answer.
+    """
+
+    server: str
+    state: str
+    rrset: RRset | None = None
+    rcode: str = ""
+    is_writer: bool = False
+    error: str = ""
+
+    @property
+    def answered(self) -> bool:
+        """Whether an authoritative answer came (also one that says that there is no such record)."""
+        return self.state == "answered"
+
+    @property
+    def text(self) -> str:
+        """The answer in a few words."""
+        if not self.answered:
+            return self.error or self.state
+        return str(self.rrset) if self.rrset else f"no record ({self.rcode})"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The form in which it is kept as evidence."""
+        return {
+            "server": self.server,
+            "state": self.state,
+            "rrset": self.rrset.as_dict() if self.rrset else None,
+            "rcode": self.rcode,
+            "error": self.error,
+            "text": self.text,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A server that the hostname may point at. ``order`` 1 is the primary."""
+
+    server_id: int
+    name: str
+    fqdn: str
+    address: str
+    order: int
+
+    def value(self, record_type: str) -> str:
+        """What a record of this type says when it points here."""
+        return f"{self.fqdn}." if record_type == "CNAME" else self.address
+
+
+@dataclass(frozen=True, slots=True)
+class PlanFacts:
+    """What a plan is made from. ``zone`` and ``writer`` are empty where none is configured; ``targets`` in order."""
+
+    hostname: str
+    hostname_id: int
+    record_type: str
+    ttl_s: int
+    zone: str
+    writer: str
+    targets: tuple[Target, ...]
+    answers: tuple[Answer, ...]
+
+
+class PlanError(Exception):
+    """A plan cannot be made; the message says why and what to do."""
+
+
+def zone_of(name: str, zones: Iterable[str]) -> str:
+    """Return the longest of ``zones`` that ``name`` is in, or "" (names without the closing dot)."""
+    fitting = [zone for zone in zones if name == zone or name.endswith(f".{zone}")]
+    return max(fitting, key=len, default="")
+
+
+def active_target(facts: PlanFacts) -> Target:
+    """Return the target that DNS points at, by the writer's answer. Raises PlanError."""
+    rrset = _writers_rrset(facts)
+    if rrset.rtype != facts.record_type:
+        raise PlanError(
+            f"{facts.hostname} is declared as {facts.record_type}, but DNS has a {rrset.rtype} record. A failover "
+            "never changes the type: correct the hostname's record type here, or the record in DNS."
+        )
+    if len(rrset.values) != 1:
+        raise PlanError(
+            f"{facts.hostname} has {len(rrset.values)} values in DNS ({', '.join(rrset.values)}). A failover "
+            "replaces exactly one: remove the ones that do not belong there from DNS."
+        )
+    for target in facts.targets:
+        if target.value(facts.record_type).lower() == rrset.values[0]:
+            return target
+    raise PlanError(
+        f"DNS points {facts.hostname} at {rrset.values[0]}, which is none of its targets. Somebody changed it "
+        "elsewhere: add that server to the targets, or put the record right in DNS."
+    )
+
+
+def build_failover_plan(facts: PlanFacts, to_server_id: int | None = None) -> Plan:
+    """Plan away from where DNS points now: to the given standby, or to the best one. Raises PlanError."""
+    active = active_target(facts)
+    standbys = [target for target in facts.targets if target.order != 1]
+    if not standbys:
+        raise PlanError(f"{facts.hostname} has no standby: a failover needs a second target. Add one to the estate.")
+    if to_server_id is None:
+        chosen = next((target for target in standbys if target is not active), None)
+        if chosen is None:
+            raise PlanError(
+                f"{facts.hostname} is already on {active.name}, its only standby. To go to the primary, fail back."
+            )
+    else:
+        chosen = _target(facts, to_server_id)
+        if chosen.order == 1 and chosen is not active:
+            raise PlanError(f"{chosen.name} is the primary of {facts.hostname}. To go there, fail back.")
+    return _plan(OperationKind.FAILOVER, facts, active, chosen)
+
+
+def build_failback_plan(facts: PlanFacts) -> Plan:
+    """Plan to the primary, afresh against live DNS; never the inverse of an earlier operation. Raises PlanError."""
+    active = active_target(facts)
+    primary = next((target for target in facts.targets if target.order == 1), None)
+    if primary is None:
+        raise PlanError(f"{facts.hostname} has no primary (a target of order 1). Add one to the estate.")
+    return _plan(OperationKind.FAILBACK, facts, active, primary)
+
+
+def digest_of(content: Any) -> str:
+    """SHA-256 (hex) over the canonical JSON of ``content``: sorted keys, no spaces, UTF-8."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _writers_rrset(facts: PlanFacts) -> RRset:
+    if not facts.zone:
+        raise PlanError(f"No DNS zone here contains {facts.hostname}. Add its zone and name servers to the estate.")
+    if not facts.writer:
+        raise PlanError(f"Zone {facts.zone} has no writer. Say which of its name servers takes changes.")
+    said = next((answer for answer in facts.answers if answer.server == facts.writer), None)
+    if said is None or not said.answered:
+        raise PlanError(_writer_silent(facts, said))
+    if said.rrset is None:
+        raise PlanError(
+            f"{facts.writer} has no record for {facts.hostname} ({said.rcode}). Was it deleted? Create it in DNS "
+            "first: a failover only replaces a record that exists."
+        )
+    return said.rrset
+
+
+def _writer_silent(facts: PlanFacts, said: Answer | None) -> str:
+    others = [answer for answer in facts.answers if answer.answered and answer.server != facts.writer]
+    sentence = (
+        f"The writer {facts.writer} gives no answer ({said.text if said else 'not asked'}), so nothing can be changed."
+    )
+    if len({answer.text for answer in others}) > 1:
+        return f"{sentence} The other servers disagree: {', '.join(f'{a.server}: {a.text}' for a in others)}."
+    if others:
+        return (
+            f"{sentence} {others[0].server} says {others[0].text}. Mend {facts.writer}, or make another server the "
+            "writer."
+        )
+    return f"{sentence} No other server answers either: check the network between this machine and the DNS servers."
+
+
+def _target(facts: PlanFacts, server_id: int) -> Target:
+    for target in facts.targets:
+        if target.server_id == server_id:
+            return target
+    raise PlanError(f"The chosen server is not a target of {facts.hostname} any more. Look again.")
+
+
+def _plan(kind: OperationKind, facts: PlanFacts, active: Target, chosen: Target) -> Plan:
+    if chosen is active:
+        raise PlanError(f"{facts.hostname} already points at {chosen.name}. There is nothing to do.")
+    expected = _writers_rrset(facts)
+    new = RRset(facts.record_type, facts.ttl_s, (chosen.value(facts.record_type).lower(),))
+    plan = Plan(
+        kind=kind.value,
+        hostname=facts.hostname,
+        hostname_id=facts.hostname_id,
+        from_server=active.name,
+        to_server=chosen.name,
+        to_server_id=chosen.server_id,
+        writer=facts.writer,
+        change=Change(zone=facts.zone, name=facts.hostname, expected=expected, new=new),
+        digest="",
+    )
+    return replace(plan, digest=digest_of(plan.as_dict()))

@@ -1,0 +1,210 @@
+"""Dynamic update (RFC 2136) signed with TSIG (RFC 8945), always over TCP: one message for each change."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import dns.exception
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdataclass
+import dns.rdataset
+import dns.tsig
+import dns.update
+from dns.rcode import Rcode
+
+from dnsops.asking import ask, receive_tcp
+from dnsops.checkpoints import checkpoint
+from dnsops.plan import Answer, Change, RRset
+from dnsops.providers import sentences
+from dnsops.providers.base import Endpoint, Outcome, OutcomeKind
+from dnsops.secrets import SecretError
+
+CONNECT_S = 3.0
+EXCLUDED_BESIDE = ("CNAME",)
+
+KIND_BY_RCODE = {
+    Rcode.NOERROR: OutcomeKind.APPLIED,
+    Rcode.NXRRSET: OutcomeKind.CONFLICT,
+    Rcode.YXRRSET: OutcomeKind.CONFLICT,
+    Rcode.NXDOMAIN: OutcomeKind.CONFLICT,
+    Rcode.YXDOMAIN: OutcomeKind.CONFLICT,
+    Rcode.REFUSED: OutcomeKind.DENIED,
+    Rcode.NOTAUTH: OutcomeKind.CONFIG,
+    Rcode.NOTZONE: OutcomeKind.CONFIG,
+    Rcode.NOTIMP: OutcomeKind.CONFIG,
+}
+
+# What the server says about our signature. Such an answer is itself unsigned (RFC 8945 section 5.3.2).
+TSIG_ERRORS: dict[type[Exception], tuple[OutcomeKind, str]] = {
+    dns.tsig.PeerBadTime: (OutcomeKind.CLOCK, "BADTIME"),
+    dns.tsig.BadTime: (OutcomeKind.CLOCK, "BADTIME"),
+    dns.tsig.PeerBadKey: (OutcomeKind.AUTH, "BADKEY"),
+    dns.tsig.PeerBadSignature: (OutcomeKind.AUTH, "BADSIG"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back, before it is put into words."""
+
+    kind: OutcomeKind
+    rcode: str = ""
+    authenticated: bool = True
+    problem: str = ""
+    echoed: bool = False
+
+
+class Rfc2136:
+    """Changes records on one writer. ``key`` gives the TSIG key at each use, or raises SecretError."""
+
+    def __init__(self, writer: Endpoint, key: Callable[[], dns.tsig.Key]) -> None:
+        self._writer = writer
+        self._key = key
+
+    @property
+    def writer(self) -> Endpoint:
+        """The one server that is changed."""
+        return self._writer
+
+    def read(self, endpoint: Endpoint, name: str, *, deadline: float) -> Answer:
+        """What ``endpoint`` says about ``name``; not recursive."""
+        return ask(endpoint, name, timeout_s=max(deadline - time.monotonic(), 0.001))
+
+    def check_writable(self, change: Change, *, deadline: float) -> Outcome:
+        """Send the prerequisite alone, signed. READY proves key, clock and zone, but not permission to write."""
+        outcome = self._send(prerequisite_message(change), change, deadline, changes=False)
+        if outcome.kind in {OutcomeKind.APPLIED, OutcomeKind.CONFLICT} and outcome.authenticated:
+            return Outcome(
+                OutcomeKind.READY, outcome.rcode, f"{self._writer.name} accepts our key. Nothing was changed."
+            )
+        return outcome
+
+    def change(self, change: Change, *, deadline: float) -> Outcome:
+        """Send one message: if the record is exactly ``expected``, delete it and add ``new``; else nothing."""
+        return self._send(swap_message(change), change, deadline, changes=True)
+
+    def _send(self, message: dns.update.UpdateMessage, change: Change, deadline: float, *, changes: bool) -> Outcome:
+        try:
+            key = self._key()
+        except SecretError as error:
+            return Outcome(OutcomeKind.AUTH, "", f"{error} Nothing was sent, so DNS is as it was.")
+        message.use_tsig(key)
+        started = time.monotonic()
+        reply = self._exchange(message, deadline, changes=changes)
+        evidence: dict[str, Any] = {
+            "server": str(self._writer),
+            "key": key.name.to_text(),
+            "ms": round((time.monotonic() - started) * 1000, 1),
+            "authenticated": reply.authenticated,
+        }
+        if reply.problem:
+            evidence["problem"] = reply.problem
+        if reply.echoed:
+            evidence["echoed"] = True
+        sentence = sentences.sentence(
+            reply.kind,
+            reply.rcode,
+            server=self._writer.name,
+            change=change,
+            key=key.name.to_text(omit_final_dot=True),
+            problem=reply.problem,
+        )
+        return Outcome(reply.kind, reply.rcode, sentence, reply.authenticated, evidence)
+
+    def _exchange(self, message: dns.update.UpdateMessage, deadline: float, *, changes: bool) -> Reply:
+        """Connect, send, receive. Until the first byte is sent, nothing can have changed; after that, it may have."""
+        wire = message.to_wire()
+        left = min(deadline - time.monotonic(), CONNECT_S)
+        if left <= 0:
+            return Reply(OutcomeKind.UNREACHABLE, problem="no time was left to send it")
+        try:
+            tcp = socket.create_connection((self._writer.address, self._writer.port), timeout=left)
+        except OSError as error:
+            return Reply(OutcomeKind.UNREACHABLE, problem=_network_problem(error))
+        with tcp:
+            if deadline - time.monotonic() <= 0:
+                return Reply(OutcomeKind.UNREACHABLE, problem="no time was left to send it")
+            try:
+                tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                tcp.sendall(struct.pack("!H", len(wire)) + wire)
+                if changes:
+                    checkpoint("message_sent")
+                answer = receive_tcp(tcp, deadline)
+            except (OSError, EOFError) as error:
+                return Reply(OutcomeKind.UNKNOWN, authenticated=False, problem=_network_problem(error))
+        return judge(message, wire, answer)
+
+
+def swap_message(change: Change) -> dns.update.UpdateMessage:
+    """RFC 2136 sections 2.4.2 and 2.5: prerequisite "exactly this RRset", delete it, add the new one."""
+    message = prerequisite_message(change)
+    name = dns.name.from_text(change.name)
+    message.delete(name, change.expected.rtype)
+    message.add(name, _rdataset(change.new))
+    return message
+
+
+def prerequisite_message(change: Change) -> dns.update.UpdateMessage:
+    """Only the prerequisites. Beside a CNAME nothing can stand; beside an address a CNAME must not (it would win)."""
+    message = dns.update.UpdateMessage(dns.name.from_text(change.zone))
+    name = dns.name.from_text(change.name)
+    message.present(name, _rdataset(replace(change.expected, ttl_s=0)))  # a TTL other than 0 is FORMERR there
+    if change.expected.rtype not in EXCLUDED_BESIDE:
+        for rtype in EXCLUDED_BESIDE:
+            message.absent(name, rtype)
+    return message
+
+
+def judge(message: dns.update.UpdateMessage, wire: bytes, answer: bytes) -> Reply:
+    """Say what an answer means. One without a good signature is believed only when it says no; reading decides."""
+    if len(answer) < 12 or answer[:2] != wire[:2] or not answer[2] & 0x80:
+        return Reply(OutcomeKind.UNKNOWN, authenticated=False, problem="the answer does not belong to the message")
+    try:
+        response = dns.message.from_wire(answer, keyring=message.keyring, request_mac=message.mac)
+    except (dns.tsig.PeerError, dns.tsig.BadTime) as error:
+        kind, rcode = TSIG_ERRORS.get(type(error), (OutcomeKind.AUTH, dns.rcode.to_text(Rcode(answer[3] & 15))))
+        return Reply(kind, rcode, authenticated=False)
+    except (dns.exception.DNSException, ValueError) as error:
+        return _unauthenticated(message, answer, type(error).__name__)
+    if not response.had_tsig:
+        return _unauthenticated(message, answer, "unsigned")
+    return Reply(KIND_BY_RCODE.get(response.rcode(), OutcomeKind.SERVER), dns.rcode.to_text(response.rcode()))
+
+
+def _unauthenticated(message: dns.update.UpdateMessage, answer: bytes, why: str) -> Reply:
+    """An unsigned answer, our own signature sent back (Samba, Windows), or a signature that is not the server's."""
+    rcode = Rcode(answer[3] & 15)
+    kind = KIND_BY_RCODE.get(rcode, OutcomeKind.SERVER)
+    if kind is OutcomeKind.APPLIED:
+        kind = OutcomeKind.UNKNOWN
+    problem, echoed = "the answer is not signed as it should be", False
+    try:
+        parsed = dns.message.from_wire(answer, keyring=False, continue_on_error=True, ignore_trailing=True)
+        if parsed.tsig is None:
+            problem = "the answer is not signed"
+        elif parsed.tsig[0].mac == message.mac:
+            problem, echoed = "the answer is our own signature, sent back", True
+    except (dns.exception.DNSException, ValueError):
+        problem, kind = f"the answer cannot be read ({why})", OutcomeKind.UNKNOWN
+    return Reply(kind, dns.rcode.to_text(rcode), authenticated=False, problem=problem, echoed=echoed)
+
+
+def _rdataset(rrset: RRset) -> dns.rdataset.Rdataset:
+    return dns.rdataset.from_text_list(dns.rdataclass.IN, rrset.rtype, rrset.ttl_s, list(rrset.values))
+
+
+def _network_problem(error: Exception) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return "nothing listens there"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, EOFError | ConnectionResetError):
+        return "the connection was closed without an answer"
+    return getattr(error, "strerror", None) or str(error)

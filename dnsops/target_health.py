@@ -1,0 +1,121 @@
+"""Fresh probes of a server that a hostname may be moved to, and how long it has been healthy."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import timedelta
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from dnsops.safety import TargetCheck, TargetCheckKind
+from pools import live, services as pools_services
+from pools.health import CheckKind, Health
+from pools.models import CheckState, DedicatedHostname, Server, TrustedApplication
+from pools.probing.result import ProbeResult
+from pools.specs import ApplicationSpec, Check, Estate, HostnameSpec, ServerSpec, checks_of as estate_checks_of
+
+KINDS = {
+    CheckKind.UCC: TargetCheckKind.UCC,
+    CheckKind.WEB: TargetCheckKind.WEB,
+    CheckKind.CERT: TargetCheckKind.CERTIFICATE,
+}
+
+
+def checks_of(server: Server, hostname: DedicatedHostname) -> list[Check]:
+    """The checks that say whether this server can serve this hostname: its UCC ports, web services, certificate.
+
+    The same as the standing checks of the estate, read for this one server: a click does not wait for all the others.
+    """
+    pool_id = server.trusted_application_pool_id
+    applications = TrustedApplication.objects.filter(trusted_application_pool_id=pool_id).order_by("port")
+    estate = Estate(
+        servers=(ServerSpec(server.pk, server.name, server.address, pool_id, server.web_port, server.web_path),),
+        applications=tuple(
+            ApplicationSpec(pk, ucc, pool_id, port)
+            for pk, ucc, port in applications.values_list("id", "ucc__name", "port")
+        ),
+        hostnames=(HostnameSpec(hostname.pk, hostname.fqdn, (server.pk,)),),
+    )
+    return estate_checks_of(estate)
+
+
+# What worked a moment ago, by check: (time.monotonic() then, the result). Kept small; a process has its own.
+_good: dict[Check, tuple[float, TargetCheck]] = {}
+_KEPT = 2000
+
+
+def probe(checks: list[Check], *, timeout_s: float, good_for_s: float = 0.0) -> tuple[TargetCheck, ...]:
+    """Ask each of them once, now. Uses no database, so that it may run beside other work.
+
+    UCC ports are always asked. Of web services and certificates (a TLS handshake each) a good result not older than
+    ``good_for_s`` is used again, with its age: between the preview and the click that is the same knowledge.
+    """
+    again = {check: kept for check in checks if (kept := _still_good(check, good_for_s)) is not None}
+    results = pools_services.probe_now([check for check in checks if check not in again], timeout_s)
+    found = tuple(again.get(check) or _judged(check, results.get(check.key)) for check in checks)
+    if len(_good) > _KEPT:
+        _good.clear()
+    then = time.monotonic()
+    for check in checks:
+        if check not in again:
+            _good.pop(check, None)
+    _good.update(
+        {c: (then, f) for c, f in zip(checks, found, strict=True) if c not in again and f.ok and not f.degraded}
+    )
+    return found
+
+
+def _still_good(check: Check, good_for_s: float) -> TargetCheck | None:
+    then, found = _good.get(check, (0.0, None))
+    age_s = time.monotonic() - then
+    if found is None or check.kind is CheckKind.UCC or age_s > good_for_s:
+        return None
+    return replace(found, age_s=age_s)
+
+
+def _judged(check: Check, result: ProbeResult | None) -> TargetCheck:
+    kind = KINDS[check.kind]
+    if result is None:
+        return TargetCheck(kind, check.label, None, "not answered in time")
+    age_s = max(time.time() - result.at, 0.0)
+    return TargetCheck(kind, check.label, result.ok, result.sentence, degraded=result.degraded, age_s=age_s)
+
+
+def stored(server: Server, hostname: DedicatedHostname) -> tuple[TargetCheck, ...]:
+    """What the standing checks say, with its age; not known where the live store is lost."""
+    fresh = live.freshness()
+    at = fresh.oldest.get(hostname.pk) if fresh.known else None
+    return tuple(
+        TargetCheck(
+            kind=KINDS[CheckKind(state.kind)],
+            label=state.label,
+            ok=None if at is None or state.health == Health.UNKNOWN else state.health != Health.DOWN,
+            sentence=state.sentence,
+            degraded=state.health == Health.DEGRADED,
+            age_s=max(time.time() - at, 0.0) if at is not None else 0.0,
+        )
+        for state in _states(server, hostname)
+    )
+
+
+def problem_of(found: tuple[TargetCheck, ...]) -> str:
+    """What is wrong, in a sentence; "" where everything works."""
+    bad = [f"{check.label}: {check.sentence}".rstrip(".") for check in found if not check.ok]
+    return "; ".join(bad) + "." if bad else ""
+
+
+def healthy_for(server: Server, hostname: DedicatedHostname) -> timedelta | None:
+    """For how long the standing checks have all been good; None where one is not, or is not known."""
+    found = list(_states(server, hostname))
+    if not found or any(state.health not in {Health.UP, Health.DEGRADED} for state in found):
+        return None
+    return timezone.now() - max(state.since for state in found)
+
+
+def _states(server: Server, hostname: DedicatedHostname) -> QuerySet[CheckState]:
+    return CheckState.objects.filter(
+        Q(kind=CheckKind.UCC.value) | Q(hostname=hostname, kind__in=[CheckKind.WEB.value, CheckKind.CERT.value]),
+        server=server,
+    )

@@ -1,0 +1,55 @@
+"""Celery tasks, thin: a message is a nudge, the row is the truth."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+
+from celery import shared_task
+from django.utils import timezone
+from kombu.exceptions import OperationalError
+
+from dnsops import claims, executor
+from pools import live
+
+log = logging.getLogger(__name__)
+
+NUDGE_PENDING_AFTER_S = 3.0
+# Below the broker's visibility timeout: a message that waits longer would be handed out a second time.
+LONGEST_COUNTDOWN_S = 30.0
+ONE_RETRY = {"max_retries": 1, "interval_start": 0, "interval_max": 0}
+
+
+def owner() -> str:
+    """Who works here: machine, process, thread."""
+    return f"{socket.gethostname()[:30]}:{os.getpid()}:{threading.get_native_id()}"
+
+
+@shared_task(name="dnsops.tasks.run_operation")
+def run_operation(operation_id: str) -> None:
+    """Carry an operation on. Coming twice, or for one that has ended, it does nothing."""
+    again_at = executor.run(operation_id, owner=owner())
+    if again_at is not None:
+        left_s = (again_at - timezone.now()).total_seconds()
+        if left_s <= LONGEST_COUNTDOWN_S:  # otherwise the sweeper takes it up
+            nudge(operation_id, after_s=max(left_s, 0.0) + 0.05)
+
+
+@shared_task(name="dnsops.tasks.sweep_operations")
+def sweep_operations() -> None:
+    """Nudge what nobody works on: pending without a message, or left by a worker that died. A sign of life, too."""
+    live.mark_alive("operations")
+    for operation_id in claims.due(timezone.now(), pending_for_s=NUDGE_PENDING_AFTER_S):
+        nudge(operation_id)
+
+
+def nudge(operation_id: str, *, after_s: float = 0.0) -> bool:
+    """Send the message. False where the broker is lost: then the sweeper finds the row when it is back."""
+    try:
+        run_operation.apply_async((operation_id,), countdown=after_s, retry=True, retry_policy=ONE_RETRY)
+    except (OperationalError, OSError) as error:
+        log.warning("Operation %s waits: the broker cannot be reached (%s).", operation_id, error)
+        return False
+    return True

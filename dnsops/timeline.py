@@ -1,0 +1,46 @@
+"""What happened to a hostname: changes of state and what people did, merged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from dnsops.models import FailoverOperation
+from dnsops.pages import KIND_NOUN, STATE_WORDS
+from pools.models import DedicatedHostname, HealthTransition
+from pools.pages import recent_transitions
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEntry:
+    """A change of state, or something that somebody did."""
+
+    at: datetime
+    status: str
+    what: str
+    detail: str
+    url: str = ""
+    who: str = ""
+
+
+def timeline(hostname: DedicatedHostname, *, limit: int = 40) -> list[TimelineEntry]:
+    """Changes of state and operations of a hostname, merged, newest first."""
+    operations = FailoverOperation.objects.filter(hostname=hostname).order_by("-created_at")[:limit]
+    entries = [_operation_entry(operation) for operation in operations]
+    entries += [_transition_entry(transition) for transition in recent_transitions(hostname=hostname, limit=limit)]
+    return sorted(entries, key=lambda entry: entry.at, reverse=True)[:limit]
+
+
+def _operation_entry(operation: FailoverOperation) -> TimelineEntry:
+    word, status = STATE_WORDS[operation.state]
+    what = f"{KIND_NOUN[operation.kind]} to {operation.to_text}: {word.lower()}"
+    detail = operation.result or operation.reason
+    return TimelineEntry(
+        operation.created_at, status, what, detail, operation.get_absolute_url(), operation.requested_by_name
+    )
+
+
+def _transition_entry(transition: HealthTransition) -> TimelineEntry:
+    return TimelineEntry(
+        transition.at, transition.new, f"{transition.label}: {transition.old} → {transition.new}", transition.sentence
+    )

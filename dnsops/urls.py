@@ -1,0 +1,17 @@
+"""Addresses of the pages that change DNS."""
+
+from django.urls import include, path
+
+from dnsops import views
+
+app_name = "dnsops"
+urlpatterns = [
+    path("hostnames/<str:fqdn>/failover/", views.preflight, name="preflight"),
+    path("hostnames/<str:fqdn>/readiness/", views.readiness, name="readiness"),
+    path("hostnames/<str:fqdn>/timeline/", views.timeline, name="timeline"),
+    path("operations/", views.operations, name="operations"),
+    path("operations/<uuid:pk>/", views.operation, name="operation"),
+    path("operations/<uuid:pk>/cancel/", views.cancel, name="cancel"),
+    path("operations/<uuid:pk>/verify-again/", views.verify_again, name="verify-again"),
+    path("estate/dns/", include("dnsops.edit_urls")),
+]

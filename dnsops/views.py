@@ -1,0 +1,208 @@
+"""The pages that change DNS: preflight, operation, list; and fragments that pages of the estate include by address."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django_htmx.http import HttpResponseClientRedirect
+
+from a365admin.accounts.decorators import require
+from a365admin.accounts.permissions import Capability, may
+from dnsops import pages, services
+from dnsops.lifecycle import OperationKind, OperationState
+from dnsops.models import FailoverOperation
+from dnsops.timeline import timeline as merged_timeline
+from pools.models import DedicatedHostname, Server
+from pools.pages import find_hostname
+
+PAGE_SIZE = 50
+
+
+def _wants_part(request: HttpRequest) -> bool:
+    return "HX-Request" in request.headers and "HX-History-Restore-Request" not in request.headers
+
+
+def _kind(text: str) -> OperationKind:
+    try:
+        return OperationKind(text or OperationKind.FAILOVER)
+    except ValueError:
+        raise Http404("This is neither a failover nor a failback.") from None
+
+
+def _server(hostname: DedicatedHostname, pk: str) -> Server | None:
+    if not pk:
+        return None
+    for target in hostname.targets.all():
+        if str(target.server_id) == pk:
+            return target.server
+    raise Http404(f"That server is not a target of {hostname}.")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@require(Capability.FAILOVER)
+def preflight(request: HttpRequest, fqdn: str) -> HttpResponse:
+    """GET: what would be done, and whether it is safe. POST: do exactly that."""
+    if request.method == "POST":
+        return _request(request, fqdn)
+    hostname = find_hostname(fqdn)
+    kind = _kind(request.GET.get("kind", ""))
+    return _dialog(request, hostname, kind, _server(hostname, request.GET.get("to", "")))
+
+
+def _dialog(
+    request: HttpRequest,
+    hostname: DedicatedHostname,
+    kind: OperationKind,
+    to_server: Server | None,
+    refused: services.RequestRefused | None = None,
+) -> HttpResponse:
+    """Render the dialog; after a refusal with what was refused, and with fresh facts only when asked to look again."""
+    seen = None if refused else services.preflight(hostname=hostname, kind=kind, to_server=to_server)
+    plan = seen.plan if seen else None
+    context = {
+        "hostname": hostname, "kind": kind.value, "verb": pages.KIND_VERB[kind], "seen": seen, "plan": plan,
+        "refused": refused, "to": to_server, "to_name": _target_name(hostname, kind, to_server, plan),
+        "affected": pages.affected_by(hostname), "may_force": may(request.user, Capability.FORCE),
+        "idempotency_key": uuid.uuid4().hex, "posted": request.POST, "again": _again(request, kind, to_server),
+        "kept_reason": request.GET.get("reason", "")[:2000], "kept_ticket": request.GET.get("ticket", "")[:60],
+        "others": pages.other_targets(hostname, plan.to_server_id if plan else None, _active_id(hostname))
+        if kind is OperationKind.FAILOVER else [],
+    }  # fmt: skip
+    template = f"dnsops/preflight.html{'#dialog' if _wants_part(request) else ''}"
+    return render(request, template, context, status=409 if refused else 200)
+
+
+def _again(request: HttpRequest, kind: OperationKind, to_server: Server | None) -> str:
+    """The query of “Look again”, which keeps what was typed."""
+    typed = {"reason": request.POST.get("reason", "")[:2000], "ticket": request.POST.get("ticket", "")[:60]}
+    chosen = {"to": str(to_server.pk)} if to_server else {}
+    return urlencode({"kind": kind.value, **chosen, **{key: value for key, value in typed.items() if value}})
+
+
+def _active_id(hostname: DedicatedHostname) -> int | None:
+    status = getattr(hostname, "status", None)
+    return status.active_server_id if status else None
+
+
+def _target_name(hostname: DedicatedHostname, kind: OperationKind, to_server: Server | None, plan: Any) -> str:
+    if plan:
+        return str(plan.to_server)
+    if to_server:
+        return to_server.name
+    targets = list(hostname.targets.all())
+    if kind is OperationKind.FAILBACK:
+        return targets[0].server.name if targets else "its primary"
+    return targets[1].server.name if len(targets) > 1 else "a standby"
+
+
+def _request(request: HttpRequest, fqdn: str) -> HttpResponse:
+    # Only the bare row: what the dialog shows around it is read when a dialog has to be shown again.
+    hostname = get_object_or_404(DedicatedHostname, fqdn=fqdn)
+    kind = _kind(request.POST.get("kind", ""))
+    to = request.POST.get("to", "")
+    try:
+        operation = services.request_failover(
+            user=request.user,  # type: ignore[arg-type]  # require() lets only a signed-in User through
+            hostname=hostname,
+            kind=kind,
+            to_server_id=int(to) if to.isdecimal() and len(to) < 19 else 0,
+            digest=request.POST.get("digest", ""),
+            reason=request.POST.get("reason", "").strip(),
+            ticket=request.POST.get("ticket", "").strip()[:60],
+            idempotency_key=request.POST.get("idempotency_key", "")[:64],
+            forced=request.POST.get("forced") == "1",
+            typed_hostname=request.POST.get("typed_hostname", "").strip(),
+        )
+    except services.RequestRefused as refused:
+        hostname = find_hostname(fqdn)
+        return _dialog(request, hostname, kind, _server(hostname, to), refused)
+    url = operation.get_absolute_url()
+    return HttpResponseClientRedirect(url) if _wants_part(request) else redirect(url)
+
+
+@require_safe
+@require(Capability.VIEW)
+def operation(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """One operation, live: its steps, its evidence, how it ended."""
+    found = get_object_or_404(pages.find_operations(), pk=pk)
+    context = {"page": pages.operation_page(found), "may_fail_over": may(request.user, Capability.FAILOVER)}
+    return render(request, f"dnsops/operation.html{'#live-part' if _wants_part(request) else ''}", context)
+
+
+@require_safe
+@require(Capability.VIEW)
+def operations(request: HttpRequest) -> HttpResponse:
+    """All operations, newest first."""
+    show, query = request.GET.get("show", ""), request.GET.get("q", "").strip()[:100]
+    paged = Paginator(pages.list_operations(show=show, query=query), PAGE_SIZE).get_page(request.GET.get("page"))
+    choices = [("", "All"), ("active", "Running")]
+    choices += [
+        (s.value, pages.STATE_WORDS[s.value][0]) for s in OperationState if s.value not in {"pending", "running"}
+    ]
+    context = {
+        "paged": paged,
+        "lines": [pages.operation_line(op) for op in paged],
+        "show": show,
+        "q": query,
+        "choices": choices,
+    }
+    return render(request, f"dnsops/operations.html{'#list-part' if _wants_part(request) else ''}", context)
+
+
+def _after(request: HttpRequest, found: FailoverOperation, done: str, problem: str) -> HttpResponse:
+    if problem:
+        messages.warning(request, problem)
+    else:
+        messages.success(request, done)
+    return redirect(found)
+
+
+@require_POST
+@require(Capability.FAILOVER)
+def cancel(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Cancel an operation that has not written yet."""
+    found = get_object_or_404(FailoverOperation, pk=pk)
+    try:
+        services.cancel_operation(operation=found, user=request.user)  # type: ignore[arg-type]
+    except services.RequestRefused as refused:
+        return _after(request, found, "", refused.sentence)
+    return _after(request, found, "Cancelled. Nothing was changed in DNS.", "")
+
+
+@require_POST
+@require(Capability.FAILOVER)
+def verify_again(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Ask every server again, after an end that left something open."""
+    found = get_object_or_404(FailoverOperation, pk=pk)
+    try:
+        services.retry_verification(operation=found, user=request.user)  # type: ignore[arg-type]
+    except services.RequestRefused as refused:
+        return _after(request, found, "", refused.sentence)
+    return _after(request, found, "Every server was asked again; below is what they say.", "")
+
+
+@require_safe
+@require(Capability.VIEW)
+def readiness(request: HttpRequest, fqdn: str) -> HttpResponse:
+    """Fragment: “Can we fail over now?”, from live DNS and the latest results."""
+    hostname = find_hostname(fqdn)
+    status = getattr(hostname, "status", None)
+    away = status is not None and status.active_server_id is not None and not status.on_primary
+    kind = OperationKind.FAILBACK if away else OperationKind.FAILOVER
+    seen = services.preflight(hostname=hostname, kind=kind, probe=False)
+    return render(request, "dnsops/readiness.html", {"seen": seen, "hostname": hostname, "verb": pages.KIND_VERB[kind]})
+
+
+@require_safe
+@require(Capability.VIEW)
+def timeline(request: HttpRequest, fqdn: str) -> HttpResponse:
+    """Fragment: changes of state and operations, merged."""
+    hostname = find_hostname(fqdn)
+    return render(request, "dnsops/timeline.html", {"entries": merged_timeline(hostname), "hostname": hostname})

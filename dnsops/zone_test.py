@@ -1,0 +1,49 @@
+"""Trying a zone without changing anything: does every name server answer, does the writer accept our key?"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from dnsops import wiring
+from dnsops.asking import ask
+from dnsops.models import Zone
+from dnsops.plan import Change, RRset
+from dnsops.providers.base import Endpoint, OutcomeKind
+
+TIMEOUT_S = 5.0
+ASK_TIMEOUT_S = 2.0
+_PROBE = "a365admin-test"
+"""A name that should not exist: the message asks for a record there that is not, so it can change nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One thing that was tried, how it went, and the sentence about it."""
+
+    what: str
+    ok: bool
+    sentence: str
+
+
+def try_zone(zone: Zone) -> list[Line]:
+    """Ask every name server, and send the writer a signed message that holds nothing but a prerequisite."""
+    endpoints = wiring.endpoints_of(zone)
+    if not endpoints:
+        return [Line("Name servers", False, "This zone has no name server yet. Add every authoritative server of it.")]
+    with ThreadPoolExecutor(max_workers=min(len(endpoints), 16)) as pool:
+        lines = list(pool.map(lambda endpoint: _ask(endpoint, zone.name), endpoints))
+    writer = wiring.writer_of(endpoints)
+    if writer is None:
+        return [*lines, Line("Writer", False, "No name server is the writer. Say which one changes are sent to.")]
+    nothing = RRset("CNAME", 60, (f"{_PROBE}.invalid.",))
+    change = Change(zone.name, f"{_PROBE}.{zone.name}", expected=nothing, new=nothing)
+    outcome = wiring.check_writable(zone, writer, change, timeout_s=TIMEOUT_S)
+    return [*lines, Line(f"Key at {writer.name}", outcome.kind is OutcomeKind.READY, outcome.sentence)]
+
+
+def _ask(endpoint: Endpoint, name: str) -> Line:
+    answer = ask(endpoint, name, timeout_s=ASK_TIMEOUT_S)
+    if answer.answered:
+        return Line(str(endpoint), True, "Answers, and is authoritative for the zone.")
+    return Line(str(endpoint), False, f"Cannot be used: {answer.error or answer.state}. Check address, port and zone.")

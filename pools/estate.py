@@ -1,0 +1,74 @@
+"""The estate as the database has it -> the checks that it needs; and how everybody learns that it changed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import cast
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+from pools import redis_store
+from pools.models import DedicatedHostname, FailoverTarget, Server, TrustedApplication
+from pools.redis_store import BrokerLost
+from pools.specs import ApplicationSpec, Check, Estate, HostnameSpec, ServerSpec, checks_of
+
+log = logging.getLogger(__name__)
+
+VERSION_KEY = "a365:estate:version"
+
+
+def read_estate() -> Estate:
+    """Read everything that checks follow from, in four queries."""
+    servers = Server.objects.values_list("id", "name", "address", "trusted_application_pool_id", "web_port", "web_path")
+    applications = TrustedApplication.objects.values_list("id", "ucc__name", "trusted_application_pool_id", "port")
+    targets: dict[int, list[int]] = {}
+    for hostname_id, server_id in FailoverTarget.objects.order_by("hostname_id", "order").values_list(
+        "hostname_id", "server_id"
+    ):
+        targets.setdefault(hostname_id, []).append(server_id)
+    return Estate(
+        servers=tuple(ServerSpec(*values) for values in servers.order_by("id")),
+        applications=tuple(ApplicationSpec(*values) for values in applications.order_by("id")),
+        hostnames=tuple(
+            HostnameSpec(pk, fqdn, tuple(targets.get(pk, ())))
+            for pk, fqdn in DedicatedHostname.objects.order_by("id").values_list("id", "fqdn")
+        ),
+    )
+
+
+def estate_checks() -> list[Check]:
+    """Return every check that the estate needs (UCC, web, certificate), in a constant number of queries."""
+    return checks_of(read_estate())
+
+
+def all_checks() -> list[Check]:
+    """Return the checks of every source in ``settings.CHECK_SOURCES``."""
+    checks: list[Check] = []
+    for path in settings.CHECK_SOURCES:
+        source = cast("Callable[[], list[Check]]", import_string(path))
+        checks += source()
+    return checks
+
+
+def estate_changed() -> None:
+    """Say that servers, UCCs, hostnames, zones or name servers changed: checks are read anew within a second.
+
+    Call it after the commit (``transaction.on_commit(estate_changed)``). With the broker lost the workers find out by
+    themselves, within a minute.
+    """
+    try:
+        with redis_store.broker() as redis:
+            redis.incr(VERSION_KEY)
+    except BrokerLost:
+        log.warning("the estate changed while the broker was lost; the workers will notice within a minute")
+
+
+def estate_version() -> int:
+    """Return the number that goes up with each ``estate_changed()``; 0 where the broker is lost or has forgotten it."""
+    try:
+        with redis_store.broker() as redis:
+            return int(cast("bytes | None", redis.get(VERSION_KEY)) or 0)
+    except BrokerLost:
+        return 0

@@ -1,0 +1,1 @@
+"""The estate from files, and into a file: readers, difference, all-or-nothing apply."""

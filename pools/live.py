@@ -1,0 +1,222 @@
+"""What changed since, how old it is, and who of us is alive: kept in Redis, read by pages.
+
+Keys: ``a365:live:version`` (number), channel ``a365:live`` (JSON), ``a365:fresh`` (hash: shard -> packed ages),
+``a365:alive:<what>`` (epoch of the last sign of life). Reads never raise: a lost broker is a state that is returned.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, cast
+
+import msgpack
+from django.db.models import Max
+
+from pools import redis_store
+from pools.models import HostnameStatus
+from pools.redis_store import BrokerLost
+
+VERSION_KEY = "a365:live:version"
+CHANNEL = "a365:live"
+FRESH_KEY = "a365:fresh"
+ALIVE_PREFIX = "a365:alive:"
+# How old a sign of life may be. Probes flush several times a second, beat ticks each second, the sweeper every five.
+ALIVE_FOR_S = {"probes": 5.0, "beat": 6.0, "operations": 15.0}
+REMEMBERED_S = 86_400
+
+# One more than the last, but never behind the clock: it goes up even after a restart of a broker without persistence.
+_NEXT_VERSION = """
+local now = redis.call('TIME')
+local v = math.max(tonumber(redis.call('GET', KEYS[1]) or '0') + 1, now[1] * 1000 + math.floor(now[2] / 1000))
+redis.call('SET', KEYS[1], string.format('%.0f', v))
+return string.format('%.0f', v)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """How old what we know is, by hostname id.
+
+    ``oldest``: epoch seconds of the check result that goes stale first, ``interval_s``: the interval of that check.
+    ``last_sweep``: epoch of the last flush of the shard that is furthest behind; None before the first.
+    ``known``: False while the broker is lost: then nothing can be said about any age.
+    """
+
+    known: bool
+    oldest: Mapping[int, float] = field(default_factory=dict)
+    interval_s: Mapping[int, float] = field(default_factory=dict)
+    last_sweep: float | None = None
+
+
+class Latest(NamedTuple):
+    """The newest result of one check: when (epoch seconds), the health it has led to, how far a change has come."""
+
+    at: float
+    health: str
+    streak: int
+    latency_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Liveness:
+    """Who of us is alive. Each is "ok", "waiting" (nothing heard since the broker started) or "lost"."""
+
+    broker: str
+    probes: str
+    operations: str
+    beat: str
+    age_s: Mapping[str, float | None] = field(default_factory=dict)
+
+    @property
+    def all_well(self) -> bool:
+        """Whether every part reports."""
+        return all(word == "ok" for word in self.as_words().values())
+
+    def as_words(self) -> dict[str, str]:
+        """Each part's word; ages are in ``age_s``."""
+        return {"broker": self.broker, "probes": self.probes, "operations": self.operations, "beat": self.beat}
+
+
+def current_version() -> int:
+    """Return the live version; from the database while the broker is lost or has forgotten it."""
+    try:
+        with redis_store.broker() as redis:
+            kept = redis.get(VERSION_KEY)
+    except BrokerLost:
+        kept = None
+    if kept is not None:
+        return int(cast("bytes", kept))
+    return HostnameStatus.objects.aggregate(top=Max("version"))["top"] or 0
+
+
+def bump_and_publish(*, hostname_ids: Collection[int], operations: Collection[str] = ()) -> int:
+    """Raise the live version, mark the hostnames' rows with it and tell the pages; return the version.
+
+    Call it after the commit of what changed. With the broker lost the rows are still marked, so that polling sees them.
+    """
+    version = mark_changed(hostname_ids)
+    publish(version=version, hostname_ids=hostname_ids, operations=operations)
+    return version
+
+
+def mark_changed(hostname_ids: Collection[int]) -> int:
+    """Raise the live version and mark the hostnames' rows with it, in the caller's transaction; return the version.
+
+    For callers that ``publish()`` it themselves, after their commit.
+    """
+    version = next_version()
+    if hostname_ids:
+        HostnameStatus.objects.filter(hostname_id__in=hostname_ids).update(version=version)
+    return version
+
+
+def next_version() -> int:
+    """Take the next live version (milliseconds of the clock, or one more than the last where that is greater)."""
+    try:
+        with redis_store.broker() as redis:
+            return int(cast("bytes", redis.eval(_NEXT_VERSION, 1, VERSION_KEY)))
+    except BrokerLost:
+        top = HostnameStatus.objects.aggregate(top=Max("version"))["top"] or 0
+        return max(int(top) + 1, int(time.time() * 1000))
+
+
+def publish(*, version: int, hostname_ids: Collection[int], operations: Collection[str] = ()) -> None:
+    """Tell whoever listens which rows have a new version. Nobody hears it while the broker is lost."""
+    message = {
+        "v": version,
+        "hostnames": sorted(hostname_ids),
+        "operations": sorted(operations),
+        "sent_at": time.time(),
+    }
+    try:
+        with redis_store.broker() as redis:
+            redis.publish(CHANNEL, json.dumps(message))
+    except BrokerLost:
+        pass  # the rows carry the version; pages that poll find it there
+
+
+def pack_ages(*, at: float, complete: bool, ages: Mapping[int, tuple[float, float]]) -> bytes:
+    """Pack one shard's ages: ``ages`` is hostname id -> (epoch of its oldest result, interval in seconds)."""
+    return cast("bytes", msgpack.packb({"at": at, "complete": complete, "ages": dict(ages)}))
+
+
+def pack_latest(*, at: float, checks: Mapping[str, tuple[float, str, int, float | None]]) -> bytes:
+    """Pack one shard's newest results: ``checks`` is check key -> (epoch, health, streak, latency in ms)."""
+    return cast("bytes", msgpack.packb({"at": at, "checks": checks}))
+
+
+def latest(shards: int) -> dict[str, Latest]:
+    """Return the newest result of every check by key; empty while the broker is lost."""
+    try:
+        with redis_store.broker() as redis:
+            blobs = cast("list[bytes | None]", redis.mget([f"a365:shard:{shard}:latest" for shard in range(shards)]))
+    except BrokerLost:
+        return {}
+    return {
+        key: Latest(*values)
+        for shard in _unpacked([blob for blob in blobs if blob])
+        for key, values in shard["checks"].items()
+    }
+
+
+def _unpacked(blobs: list[Any]) -> list[dict[str, Any]]:
+    return [msgpack.unpackb(blob, strict_map_key=False) for blob in blobs]
+
+
+def freshness() -> Freshness:
+    """Return how old the results of each hostname are."""
+    try:
+        with redis_store.broker() as redis:
+            blobs = cast("list[bytes]", redis.hvals(FRESH_KEY))
+    except BrokerLost:
+        return Freshness(known=False)
+    shards = _unpacked(blobs)
+    first_stale: dict[int, tuple[float, float, float]] = {}
+    for shard in shards:
+        for hostname_id, (at, interval_s) in shard["ages"].items():
+            stale_at = at + 2.5 * interval_s
+            if hostname_id not in first_stale or stale_at < first_stale[hostname_id][0]:
+                first_stale[hostname_id] = (stale_at, at, interval_s)
+    return Freshness(
+        known=True,
+        oldest={pk: at for pk, (_, at, _interval) in first_stale.items()},
+        interval_s={pk: interval_s for pk, (_, _at, interval_s) in first_stale.items()},
+        last_sweep=min((shard["at"] for shard in shards), default=None),
+    )
+
+
+def mark_alive(what: str) -> None:
+    """Leave a sign of life of ``what`` (probes, operations, beat). A lost broker is not the caller's trouble."""
+    try:
+        with redis_store.broker() as redis:
+            redis.set(f"{ALIVE_PREFIX}{what}", f"{time.time():.3f}", ex=REMEMBERED_S)
+    except BrokerLost:
+        pass
+
+
+def system_liveness() -> Liveness:
+    """Return who of us reports. ``probes`` is "waiting" until every check has been asked once."""
+    parts = ("probes", "operations", "beat")
+    try:
+        with redis_store.broker() as redis:
+            signs = cast("list[bytes | None]", redis.mget([f"{ALIVE_PREFIX}{part}" for part in parts]))
+            shards = _unpacked(cast("list[bytes]", redis.hvals(FRESH_KEY)))
+    except BrokerLost:
+        return Liveness("lost", "lost", "lost", "lost")
+    now = time.time()
+    ages = {
+        part: None if sign is None else max(0.0, now - float(sign)) for part, sign in zip(parts, signs, strict=True)
+    }
+    words = {part: _word(age, ALIVE_FOR_S[part]) for part, age in ages.items()}
+    if words["probes"] == "ok" and not (shards and all(shard["complete"] for shard in shards)):
+        words["probes"] = "waiting"
+    return Liveness("ok", words["probes"], words["operations"], words["beat"], ages)
+
+
+def _word(age_s: float | None, limit_s: float) -> str:
+    if age_s is None:
+        return "waiting"
+    return "ok" if age_s <= limit_s else "lost"

@@ -1,0 +1,422 @@
+"""The estate as it is, and the current state of its health.
+
+Reads are named QuerySet methods; writes are functions in ``services.py``. The field's words are in ``docs/words.md``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Lower
+from django.urls import reverse
+from django.utils import timezone
+
+from pools.fields import PORT_VALIDATORS, normalise_fqdn, validate_fqdn
+from pools.health import CheckKind, Health
+
+TTL_MIN_S, TTL_MAX_S = 1, 3600
+
+if TYPE_CHECKING:
+    _CharField = models.CharField[str, str]
+else:
+    _CharField = models.CharField
+
+
+class FqdnField(_CharField):
+    """A fully qualified name, kept in lower case without the closing dot."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("max_length", 253)
+        super().__init__(*args, **kwargs)
+        if kwargs.get("validators") != []:  # stated as none: a TSIG key's name may be a single label
+            self.validators = [*self.validators, validate_fqdn]
+
+    def to_python(self, value: Any) -> Any:
+        """Normalise before validation."""
+        return normalise_fqdn(value) if isinstance(value, str) else value
+
+    def get_prep_value(self, value: Any) -> Any:
+        """Normalise before it is stored or looked up."""
+        return self.to_python(super().get_prep_value(value))
+
+
+class Site(models.Model):
+    """A datacentre."""
+
+    name = models.CharField(max_length=80, unique=True)
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+        constraints: ClassVar = [models.UniqueConstraint(Lower("name"), name="site_name_unique")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class FrontEndPool(models.Model):
+    """A Skype for Business front-end pool. Two may be paired, mutually: ``services.pair_front_end_pools()``."""
+
+    fqdn = FqdnField("FQDN", unique=True)
+    site = models.ForeignKey(Site, models.PROTECT, related_name="front_end_pools")
+    paired_with = models.OneToOneField("self", models.SET_NULL, null=True, blank=True, related_name="+")
+
+    class Meta:
+        ordering: ClassVar = ["fqdn"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(paired_with__isnull=True) | ~Q(paired_with=F("id")),
+                name="front_end_pool_not_paired_with_itself",
+                violation_error_message="A front-end pool cannot be paired with itself.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.fqdn
+
+
+class TrustedApplicationPool(models.Model):
+    """Where A365 servers live. Its next hop is one front-end pool and cannot be repointed."""
+
+    fqdn = FqdnField("FQDN", unique=True)
+    front_end_pool = models.ForeignKey(
+        FrontEndPool, models.PROTECT, related_name="trusted_application_pools", verbose_name="front-end pool (next hop)"
+    )
+    standby_runs_ucc = models.BooleanField(
+        "the standby runs the UCC service too",
+        default=False,
+        help_text="Normal in some enterprise pools. Elsewhere two servers answering on a UCC's port is a loud warning.",
+    )
+
+    class Meta:
+        ordering: ClassVar = ["fqdn"]
+
+    def __str__(self) -> str:
+        return self.fqdn
+
+    def clean(self) -> None:
+        """Refuse a new next hop for an existing pool."""
+        if self.pk and self.front_end_pool_id:
+            before = (
+                TrustedApplicationPool.objects.filter(pk=self.pk).values_list("front_end_pool_id", flat=True).first()
+            )
+            if before is not None and before != self.front_end_pool_id:
+                raise ValidationError(
+                    {
+                        "front_end_pool": "A trusted application pool cannot be repointed. "
+                        "Create a new pool and move its servers."
+                    }
+                )
+
+
+class AdminState(models.TextChoices):
+    """What people have decided about a server (not what was observed)."""
+
+    IN_SERVICE = "in_service", "In service"
+    MAINTENANCE = "maintenance", "Maintenance"
+
+
+class Server(models.Model):
+    """An A365 server: a Windows server that runs the UCC service and the web services (IIS)."""
+
+    name = models.CharField(max_length=63, unique=True, help_text="Short name, such as SRV1.")
+    fqdn = FqdnField("FQDN", unique=True)
+    address = models.GenericIPAddressField("IP address")
+    trusted_application_pool = models.ForeignKey(TrustedApplicationPool, models.PROTECT, related_name="servers")
+    web_port = models.PositiveIntegerField("HTTPS port of the web services", default=443, validators=PORT_VALIDATORS)
+    web_path = models.CharField(
+        "path to ask", max_length=200, default="/", help_text="A page of the web services, such as /Attendant."
+    )
+    admin_state = models.CharField(max_length=12, choices=AdminState.choices, default=AdminState.IN_SERVICE)
+    maintenance_reason = models.CharField(max_length=200, blank=True)
+    maintenance_until = models.DateTimeField(null=True, blank=True, help_text="Ends by itself then.")
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["address", "web_port"],
+                name="server_address_unique",
+                violation_error_message="Another server has this address and port.",
+            ),
+            models.UniqueConstraint(Lower("name"), name="server_name_unique"),
+            models.CheckConstraint(condition=Q(admin_state__in=AdminState.values), name="server_admin_state_known"),
+            models.CheckConstraint(condition=Q(web_port__range=(1, 65535)), name="server_web_port_valid"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        """Require the path to start with a slash."""
+        if not self.web_path.startswith("/") or any(c in self.web_path for c in "\r\n ?#"):
+            raise ValidationError(
+                {"web_path": f"A path starts with “/” and has no spaces, “?” or “#”; found “{self.web_path}”."}
+            )
+
+    @property
+    def in_maintenance(self) -> bool:
+        """Whether maintenance is on and has not ended by itself."""
+        return self.admin_state == AdminState.MAINTENANCE and (
+            self.maintenance_until is None or self.maintenance_until > timezone.now()
+        )
+
+
+class Ucc(models.Model):
+    """A Unified Contact Center: a queue of interactions, handled by agents."""
+
+    name = models.CharField(max_length=80, unique=True)
+    description = models.CharField("what callers know it as", max_length=120, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+        verbose_name = "UCC"
+        constraints: ClassVar = [models.UniqueConstraint(Lower("name"), name="ucc_name_unique")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class TrustedApplication(models.Model):
+    """A UCC in one trusted application pool, with the TCP port that it has there."""
+
+    ucc = models.ForeignKey(Ucc, models.PROTECT, related_name="trusted_applications", verbose_name="UCC")
+    trusted_application_pool = models.ForeignKey(
+        TrustedApplicationPool, models.PROTECT, related_name="trusted_applications"
+    )
+    application_id = models.CharField("application id", max_length=120, help_text="Such as urn:application:reception.")
+    port = models.PositiveIntegerField("TCP port", validators=PORT_VALIDATORS)
+
+    class Meta:
+        ordering: ClassVar = ["trusted_application_pool", "port"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["trusted_application_pool", "port"],
+                name="port_unique_in_pool",
+                violation_error_message="This port is taken by another UCC of this trusted application pool.",
+            ),
+            models.UniqueConstraint(
+                fields=["trusted_application_pool", "application_id"],
+                name="application_id_unique_in_pool",
+                violation_error_message="This application id is taken by another UCC of this trusted application pool.",
+            ),
+            models.UniqueConstraint(
+                fields=["trusted_application_pool", "ucc"],
+                name="ucc_once_in_pool",
+                violation_error_message="This UCC is already in this trusted application pool.",
+            ),
+            models.CheckConstraint(condition=Q(port__range=(1, 65535)), name="trusted_application_port_valid"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.ucc} ({self.port})"
+
+
+class RecordType(models.TextChoices):
+    """What kind of record a dedicated hostname is; a failover never changes it."""
+
+    CNAME = "CNAME", "CNAME: the server's name"
+    A = "A", "A: the server's IPv4 address"
+
+
+class HostnameQuerySet(models.QuerySet["DedicatedHostname"]):
+    """Named reads of dedicated hostnames."""
+
+    def with_estate(self) -> HostnameQuerySet:
+        """Everything that a page or a plan says about a hostname, in a constant number of queries."""
+        return self.select_related("trusted_application_pool__front_end_pool__site", "status").prefetch_related(
+            models.Prefetch(
+                "targets", FailoverTarget.objects.select_related("server__trusted_application_pool").order_by("order")
+            )
+        )
+
+
+class DedicatedHostname(models.Model):
+    """The name that clients use in place of a server's own name."""
+
+    fqdn = FqdnField("FQDN", unique=True)
+    service_name = models.CharField(max_length=120, help_text="In helpdesk's words: “Service Desk Amsterdam”.")
+    trusted_application_pool = models.ForeignKey(
+        TrustedApplicationPool, models.PROTECT, related_name="dedicated_hostnames"
+    )
+    record_type = models.CharField(max_length=5, choices=RecordType.choices, default=RecordType.CNAME)
+    ttl_s = models.PositiveIntegerField(
+        "TTL (s)",
+        default=60,
+        validators=[MinValueValidator(TTL_MIN_S), MaxValueValidator(TTL_MAX_S)],
+        help_text="Seconds that clients may keep an answer. The shortest practical: 20 to 60.",
+    )
+    shares_primary = models.BooleanField(
+        "its primary may be another hostname's primary too", default=False, help_text="State this if it is meant."
+    )
+
+    objects = HostnameQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["fqdn"]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(record_type__in=RecordType.values), name="hostname_record_type_known"),
+            models.CheckConstraint(
+                condition=Q(ttl_s__range=(TTL_MIN_S, TTL_MAX_S)),
+                name="hostname_ttl_within_policy",
+                violation_error_message=f"The TTL must be {TTL_MIN_S} to {TTL_MAX_S} seconds.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.fqdn
+
+    def get_absolute_url(self) -> str:
+        """The hostname's page."""
+        return reverse("pools:hostname", args=[self.fqdn])
+
+
+class FailoverTarget(models.Model):
+    """A server that a hostname may point at. Order 1 is the primary; the rest are standbys, best first."""
+
+    hostname = models.ForeignKey(DedicatedHostname, models.CASCADE, related_name="targets")
+    server = models.ForeignKey(Server, models.PROTECT, related_name="targets")
+    order = models.PositiveSmallIntegerField(default=1, validators=[MinValueValidator(1)])
+
+    class Meta:
+        ordering: ClassVar = ["hostname", "order"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["hostname", "server"],
+                name="target_once_per_hostname",
+                violation_error_message="This server is already a target of this hostname.",
+            ),
+            models.UniqueConstraint(
+                fields=["hostname", "order"],
+                name="target_order_unique",
+                violation_error_message="Another target of this hostname has this place in the order.",
+            ),
+            models.CheckConstraint(condition=Q(order__gte=1), name="target_order_from_one"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.order}. {self.server}"
+
+    def clean(self) -> None:
+        """Refuse a server that cannot serve the hostname, and a primary that is another's without saying so."""
+        if not (hasattr(self, "hostname") and hasattr(self, "server")):
+            return
+        own = self.hostname.trusted_application_pool
+        theirs = self.server.trusted_application_pool
+        paired = own.front_end_pool.paired_with_id
+        if theirs.pk != own.pk and (paired is None or theirs.front_end_pool_id != paired):
+            raise ValidationError(
+                {
+                    "server": f"{self.server} is in {theirs}, which cannot serve {self.hostname}: "
+                    f"choose a server of {own}, or of a trusted application pool behind the paired front-end pool."
+                }
+            )
+        if self.hostname.record_type == RecordType.A and ":" in str(self.server.address):
+            raise ValidationError(
+                {"server": f"{self.server} has an IPv6 address, which an A record cannot hold. Choose CNAME."}
+            )
+        if self.order == 1 and not self.hostname.shares_primary:
+            other = (
+                FailoverTarget.objects.filter(server_id=self.server_id, order=1, hostname__shares_primary=False)
+                .exclude(hostname_id=self.hostname_id)
+                .select_related("hostname")
+                .first()
+            )
+            if other:
+                raise ValidationError(
+                    {
+                        "server": f"{self.server} is already the primary of {other.hostname}. If that is meant, tick "
+                        "“its primary may be another hostname's primary too” on one of the two."
+                    }
+                )
+
+
+class CheckState(models.Model):
+    """The current state of one check; updated only when something changed. Ages come from the live store."""
+
+    key = models.CharField(max_length=80, unique=True, help_text="pools.specs.Check.key")
+    kind = models.CharField(max_length=8, choices=[(k.value, k.value) for k in CheckKind])
+    label = models.CharField(max_length=200)
+    server = models.ForeignKey(Server, models.CASCADE, null=True, related_name="check_states")
+    hostname = models.ForeignKey(DedicatedHostname, models.CASCADE, null=True, related_name="check_states")
+    trusted_application = models.ForeignKey(TrustedApplication, models.CASCADE, null=True, related_name="check_states")
+    health = models.CharField(max_length=9, choices=[(h.value, h.value) for h in Health], default=Health.UNKNOWN.value)
+    streak = models.IntegerField(default=0, help_text="Results in a row that contradict the state (retry 2/3).")
+    fall = models.PositiveSmallIntegerField(default=3)
+    rise = models.PositiveSmallIntegerField(default=2)
+    interval_s = models.FloatField(default=5.0)
+    cause = models.CharField(max_length=24, blank=True, help_text="pools.probing.result.Cause")
+    sentence = models.CharField(max_length=300, blank=True)
+    evidence: models.JSONField[Any, Any] = models.JSONField(default=dict)
+    since = models.DateTimeField(default=timezone.now, help_text="When it entered this state (UTC).")
+    checked_at = models.DateTimeField(null=True, help_text="Last result that was written (UTC).")
+
+    class Meta:
+        ordering: ClassVar = ["key"]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(health__in=[h.value for h in Health]), name="check_health_known"),
+            models.CheckConstraint(condition=Q(kind__in=[k.value for k in CheckKind]), name="check_kind_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.label}: {self.health}"
+
+
+class HostnameStatus(models.Model):
+    """The rolled-up, current health of one hostname: what the overview shows. One row for each hostname."""
+
+    hostname = models.OneToOneField(DedicatedHostname, models.CASCADE, related_name="status", primary_key=True)
+    health = models.CharField(max_length=9, choices=[(h.value, h.value) for h in Health], default=Health.UNKNOWN.value)
+    situation = models.CharField(max_length=24, default="unknown", help_text="pools.health.Situation")
+    phrase = models.CharField(max_length=300, blank=True)
+    active_server = models.ForeignKey(
+        Server, models.SET_NULL, null=True, related_name="+", help_text="Where DNS points."
+    )
+    active_text = models.CharField(max_length=255, blank=True, help_text="What DNS says, as text.")
+    standby_server = models.ForeignKey(Server, models.SET_NULL, null=True, related_name="+")
+    standby_ready = models.BooleanField(default=False)
+    standby_phrase = models.CharField(max_length=300, blank=True)
+    on_primary = models.BooleanField(default=True)
+    since = models.DateTimeField(default=timezone.now)
+    active_since = models.DateTimeField(null=True, help_text="When DNS was first seen to point at the active server.")
+    latency_ms = models.FloatField(null=True)
+    version = models.PositiveBigIntegerField(default=0, db_index=True, help_text="Live version of its last change.")
+
+    def __str__(self) -> str:
+        return f"{self.hostname}: {self.health}"
+
+
+class HealthTransition(models.Model):
+    """One change of state, of a check or of a hostname; written in the transaction that changed it."""
+
+    at = models.DateTimeField(default=timezone.now, db_index=True)
+    check_key = models.CharField(max_length=80, blank=True)
+    label = models.CharField(max_length=200)
+    hostname = models.ForeignKey(DedicatedHostname, models.CASCADE, null=True, related_name="transitions")
+    server = models.ForeignKey(Server, models.CASCADE, null=True, related_name="transitions")
+    old = models.CharField(max_length=9)
+    new = models.CharField(max_length=9)
+    sentence = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["-id"]
+        indexes: ClassVar = [
+            models.Index(fields=["hostname", "-at"], name="transition_hostname"),
+            models.Index(fields=["server", "-at"], name="transition_server"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.label}: {self.old} -> {self.new}"
+
+
+class ProbeShard(models.Model):
+    """The fence of each shard of checks: who writes with an older number than this is refused."""
+
+    shard = models.PositiveSmallIntegerField(primary_key=True)
+    fence = models.PositiveBigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"shard {self.shard}"

@@ -1,0 +1,293 @@
+"""Probe results -> states, transitions, roll-ups. What did not change costs no row; an older fence is refused."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from django.db import transaction
+
+from pools import live
+from pools.health import CheckHealth, CheckKind, Health, advance, observed_health, prober_doubts_itself, restored
+from pools.models import CheckState, FailoverTarget, HealthTransition, ProbeShard
+from pools.probing.result import Cause, ProbeResult
+from pools.rolling import refresh_hostnames
+from pools.specs import Check, shard_of
+
+RECENT_S = 0.6
+DOUBT_SENTENCE = "nearly everything failed at once: the prober itself may be cut off"
+_UPDATED = ("label", "health", "streak", "fall", "rise", "interval_s", "cause", "sentence", "evidence", "since",
+            "checked_at", "server", "hostname", "trusted_application")  # fmt: skip
+
+
+class StaleFence(Exception):  # noqa: N818 (it is a state of the world, and reads as one)
+    """Another worker holds the shard by now; these results are refused. Trying again cannot help."""
+
+
+class _Known(NamedTuple):
+    """What is known of a check, as it is in its row."""
+
+    state: CheckHealth
+    cause: str
+    sentence: str
+    evidence: Mapping[str, Any]
+    since: float
+
+
+_NOTHING = _Known(CheckHealth(), "", "", {}, 0.0)
+
+
+@dataclass(slots=True)
+class Recorder:
+    """What the holder of one shard remembers between flushes: for each check its state and its newest result.
+
+    ``seen``: check key -> (epoch, ok, latency in ms) of the newest result.
+    """
+
+    shard: int
+    shards: int
+    checks: dict[str, Check] = field(default_factory=dict)
+    seen: dict[str, tuple[float, bool | None, float | None]] = field(default_factory=dict)
+    _known: dict[str, _Known] = field(default_factory=dict)
+    _hostnames_of_server: dict[int, frozenset[int]] = field(default_factory=dict)
+    _ages_by: dict[int, list[str]] = field(default_factory=dict)
+
+    def load(self, checks: Iterable[Check], *, fence: int) -> None:
+        """Start from the rows; make rows for new checks, put changed ones right, delete those of checks that are gone.
+
+        Raises StaleFence.
+        """
+        self.checks = {check.key: check for check in checks if shard_of(check.key, self.shards) == self.shard}
+        self._hostnames_of_server = _hostnames_by_server()
+        with transaction.atomic():
+            _raise_fence(self.shard, fence)
+            rows = {row.key: row for row in CheckState.objects.all() if shard_of(row.key, self.shards) == self.shard}
+            gone = [row.pk for key, row in rows.items() if key not in self.checks]
+            for start in range(0, len(gone), 500):
+                CheckState.objects.filter(pk__in=gone[start : start + 500]).delete()
+            self._known = {key: _from_row(rows[key]) for key in self.checks.keys() & rows.keys()}
+            moved = [check for key, check in self.checks.items() if key not in rows or _differs(rows[key], check)]
+            self._write(moved, {})
+        self.seen = {key: seen for key, seen in self.seen.items() if key in self.checks}
+        self._ages_by = {}
+        for key, check in self.checks.items():
+            for hostname_id in self._hostnames_of(check):
+                self._ages_by.setdefault(hostname_id, []).append(key)
+
+    def hostname_ids(self) -> set[int]:
+        """Return the hostnames that this shard's checks tell something about."""
+        return set(self._ages_by)
+
+    def keys_for(self, tokens: Iterable[str]) -> set[str]:
+        """Return the checks meant by ``hostname:<id>``, ``server:<id>`` or a check's own key."""
+        keys: set[str] = set()
+        for token in tokens:
+            kind, _, number = token.partition(":")
+            if kind == "hostname" and number.isdigit():
+                keys |= set(self._ages_by.get(int(number), ()))
+            elif kind == "server" and number.isdigit():
+                keys |= {key for key, check in self.checks.items() if check.server_id == int(number)}
+            elif token in self.checks:
+                keys.add(token)
+        return keys
+
+    def record(self, results: Sequence[ProbeResult], *, fence: int) -> set[int]:
+        """Advance the states by these results; return the hostnames about which something changed.
+
+        One transaction for everything that changed, none where nothing did. Raises StaleFence, and django.db.Error
+        where the database fails: then nothing is remembered either, and the next results tell the same again.
+        """
+        pending, transitions = self._advance(self._doubted(results))
+        if not pending:
+            return set()
+        checks = [self.checks[key] for key in pending]
+        hostname_ids = {pk for check in checks for pk in self._hostnames_of(check)}
+        with transaction.atomic():
+            _raise_fence(self.shard, fence)
+            self._write(checks, pending)
+            HealthTransition.objects.bulk_create(transitions)
+            latency_ms = (
+                {key: seen[2] for key, seen in self.seen.items() if seen[2] is not None} if hostname_ids else {}
+            )
+            refresh_hostnames(hostname_ids, latency_ms=latency_ms)
+        self._known |= pending
+        return hostname_ids
+
+    def _advance(self, results: Iterable[ProbeResult]) -> tuple[dict[str, _Known], list[HealthTransition]]:
+        pending: dict[str, _Known] = {}
+        transitions = []
+        for result in results:
+            check = self.checks.get(result.key)
+            if check is None:
+                continue
+            self.seen[result.key] = (result.at, result.ok, result.latency_ms)
+            known = pending.get(result.key) or self._known.get(result.key, _NOTHING)
+            state, moved = advance(known.state, observed_health(ok=result.ok, degraded=result.degraded), check.policy)
+            evidence = _evidence(check, known, state, result)
+            if (
+                state is known.state
+                and result.cause == known.cause
+                and result.sentence == known.sentence
+                and evidence == known.evidence
+            ):
+                continue
+            since = result.at if moved or not known.since else known.since
+            pending[result.key] = _Known(state, result.cause.value, result.sentence, evidence, since)
+            if moved:
+                transitions.append(_transition(check, moved.old, moved.new, result))
+        return pending, transitions
+
+    def _doubted(self, results: Sequence[ProbeResult]) -> Sequence[ProbeResult]:
+        """Where nearly everything fails at once, turn bad results into "not known"."""
+        if all(result.ok is not False or result.degraded for result in results):
+            return results
+        newest = {key: (at, ok) for key, (at, ok, _) in self.seen.items()}
+        newest |= {result.key: (result.at, result.ok) for result in results}
+        recent = max(result.at for result in results) - RECENT_S
+        everything = [(self._asked(key), ok) for key, (_, ok) in newest.items()]
+        lately = [(self._asked(key), ok) for key, (at, ok) in newest.items() if at >= recent]
+        if not (prober_doubts_itself(everything) or prober_doubts_itself(lately)):
+            return results
+        return [
+            result._replace(ok=None, cause=Cause.CUT_OFF, sentence=f"{DOUBT_SENTENCE} ({result.sentence})"[:300])
+            if result.ok is False and not result.degraded
+            else result
+            for result in results
+        ]
+
+    def _asked(self, key: str) -> str:
+        check = self.checks.get(key)
+        return check.address if check else key
+
+    def _hostnames_of(self, check: Check) -> frozenset[int]:
+        if check.hostname_id is not None:
+            return frozenset({check.hostname_id})
+        return self._hostnames_of_server.get(check.server_id or 0, frozenset())
+
+    def _write(self, checks: Sequence[Check], pending: Mapping[str, _Known]) -> None:
+        now = time.time()
+        rows = [_row(check, pending.get(check.key) or self._known.get(check.key, _NOTHING), now) for check in checks]
+        CheckState.objects.bulk_create(
+            rows, batch_size=500, update_conflicts=True, unique_fields=["key"], update_fields=_UPDATED
+        )
+
+    def complete(self) -> bool:
+        """Whether each check has had a result."""
+        return len(self.seen) >= len(self.checks)
+
+    def ages(self) -> dict[int, tuple[float, float]]:
+        """Return for each hostname whose results are all in: epoch and interval of the one that goes stale first."""
+        ages: dict[int, tuple[float, float]] = {}
+        seen, checks = self.seen, self.checks
+        for hostname_id, keys in self._ages_by.items():
+            first: tuple[float, float, float] | None = None
+            for key in keys:
+                if key not in seen:
+                    break
+                at, interval_s = seen[key][0], checks[key].interval_s
+                stale_at = at + 2.5 * interval_s
+                if first is None or stale_at < first[0]:
+                    first = (stale_at, at, interval_s)
+            else:
+                if first is not None:
+                    ages[hostname_id] = (first[1], first[2])
+        return ages
+
+    def latest(self) -> dict[str, tuple[float, str, int, float | None]]:
+        """Return for each check: epoch, health, streak, latency in ms."""
+        known = self._known
+        return {
+            key: (at, state.health.value, state.streak, latency_ms)
+            for key, (at, _, latency_ms) in self.seen.items()
+            for state in (known.get(key, _NOTHING).state,)
+        }
+
+
+def record_results(results: Sequence[ProbeResult], *, recorder: Recorder, fence: int) -> set[int]:
+    """Record results of one shard and tell the pages; return the hostnames that changed. Raises StaleFence."""
+    hostname_ids = recorder.record(results, fence=fence)
+    if hostname_ids:
+        live.bump_and_publish(hostname_ids=hostname_ids)
+    return hostname_ids
+
+
+def mark_hostname_dirty(hostname_id: int) -> None:
+    """Roll one hostname up anew and tell the pages, also if nothing about its health changed."""
+    refresh_hostnames({hostname_id})
+    live.bump_and_publish(hostname_ids={hostname_id})
+
+
+def _raise_fence(shard: int, fence: int) -> None:
+    """Refuse an older fence than the database has seen; inside the transaction of what is written."""
+    if ProbeShard.objects.filter(shard=shard, fence__lte=fence).update(fence=fence):
+        return
+    _, created = ProbeShard.objects.get_or_create(shard=shard, defaults={"fence": fence})
+    if not created:
+        raise StaleFence(f"shard {shard}: another worker has taken over; the results of fence {fence} are refused")
+
+
+def _hostnames_by_server() -> dict[int, frozenset[int]]:
+    by_server: dict[int, set[int]] = {}
+    for server_id, hostname_id in FailoverTarget.objects.values_list("server_id", "hostname_id"):
+        by_server.setdefault(server_id, set()).add(hostname_id)
+    return {server_id: frozenset(hostname_ids) for server_id, hostname_ids in by_server.items()}
+
+
+def _evidence(check: Check, known: _Known, state: CheckHealth, result: ProbeResult) -> Mapping[str, Any]:
+    """A name server's last answer stays while a failure to answer is not settled: else one lost packet hides it."""
+    if check.kind is CheckKind.DNS and result.ok is not True and state.health is Health.UP and known.evidence:
+        return known.evidence
+    return result.evidence
+
+
+def _from_row(row: CheckState) -> _Known:
+    state = restored(Health(row.health), row.streak)
+    return _Known(state, row.cause, row.sentence, row.evidence or {}, row.since.timestamp())
+
+
+def _row(check: Check, known: _Known, now: float) -> CheckState:
+    return CheckState(
+        key=check.key,
+        kind=check.kind.value,
+        label=check.label[:200],
+        server_id=check.server_id,
+        hostname_id=check.hostname_id,
+        trusted_application_id=check.trusted_application_id,
+        health=known.state.health.value,
+        streak=known.state.streak,
+        fall=check.policy.fall,
+        rise=check.policy.rise,
+        interval_s=check.interval_s,
+        cause=known.cause,
+        sentence=known.sentence[:300],
+        evidence=dict(known.evidence),
+        since=datetime.fromtimestamp(known.since or now, UTC),
+        checked_at=datetime.fromtimestamp(now, UTC) if known.cause else None,
+    )
+
+
+def _differs(row: CheckState, check: Check) -> bool:
+    return (row.label, row.interval_s, row.fall, row.rise, row.server_id, row.hostname_id) != (
+        check.label[:200],
+        check.interval_s,
+        check.policy.fall,
+        check.policy.rise,
+        check.server_id,
+        check.hostname_id,
+    )
+
+
+def _transition(check: Check, old: Health, new: Health, result: ProbeResult) -> HealthTransition:
+    return HealthTransition(
+        at=datetime.fromtimestamp(result.at, UTC),
+        check_key=check.key,
+        label=check.label[:200],
+        hostname_id=check.hostname_id,
+        server_id=check.server_id,
+        old=old.value,
+        new=new.value,
+        sentence=result.sentence[:300],
+    )

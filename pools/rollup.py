@@ -1,0 +1,246 @@
+"""Pure: from the states of checks to what is going on with a server and with a dedicated hostname, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pools.facts import PROBERS_OWN, CheckFact, Finding, HostnameFacts, ServerFacts, UccFact
+from pools.health import Health, Situation
+from pools.pointing import Pointing, where_dns_points
+
+PORTS_NAMED = 4
+PHRASE_LIMIT = 300
+
+
+@dataclass(frozen=True, slots=True)
+class ServerVerdict:
+    """What is going on on one server, were clients sent to it."""
+
+    health: Health
+    situation: Situation
+    phrase: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HostnameVerdict:
+    """What the overview shows of a hostname."""
+
+    health: Health
+    situation: Situation
+    phrase: str
+    active_server_id: int | None = None
+    active_text: str = ""
+    standby_server_id: int | None = None
+    standby_ready: bool = False
+    standby_phrase: str = ""
+    on_primary: bool = True
+    latency_ms: float | None = None
+
+
+# ------------------------------------------------------------------------------------------------------------- servers
+
+_SHORT = {
+    "refused": "refused",
+    "timeout": "timed out",
+    "reset": "cut off",
+    "no_route": "not reachable",
+    "name_not_found": "not found by name",
+    "": "not checked yet",
+}
+
+
+def roll_up_server(server: ServerFacts) -> ServerVerdict:
+    """Return what clients would meet on this server."""
+    bad = [ucc for ucc in server.uccs if ucc.check.bad]
+    if server.web.bad:
+        return _web_is_dead(server, bad)
+    return _uccs_are_dead(server, bad) if bad else _nothing_is_dead(server)
+
+
+def _uccs_are_dead(server: ServerFacts, bad: Sequence[UccFact]) -> ServerVerdict:
+    if len(bad) < len(server.uccs):
+        working = sum(ucc.check.answers for ucc in server.uccs)
+        unknown = len(server.uccs) - len(bad) - working
+        rest = f"{working} of {len(server.uccs)} UCCs answer" + (f", {unknown} not known" if unknown else "")
+        return ServerVerdict(Health.DEGRADED, Situation.SOME_UCCS_DOWN, f"{uccs_phrase(bad)}; {rest}")
+    if server.web.answers:
+        phrase = f"{uccs_phrase(bad)}; web still answers: clients get no data"
+        return ServerVerdict(Health.DOWN, Situation.NO_DATA, phrase)
+    return ServerVerdict(Health.DOWN, Situation.SERVER_DOWN, f"{uccs_phrase(bad)}; web not known")
+
+
+def _nothing_is_dead(server: ServerFacts) -> ServerVerdict:
+    facts = [*(ucc.check for ucc in server.uccs), server.web]
+    unknown = [fact for fact in facts if fact.health is Health.UNKNOWN]
+    if unknown:
+        said = next((fact.sentence for fact in unknown if fact.cause in PROBERS_OWN), "")
+        return ServerVerdict(Health.UNKNOWN, Situation.UNKNOWN, said or f"{server.name} is not checked yet")
+    if server.cert.health is Health.DEGRADED:
+        phrase = f"certificate of {server.name}: {server.cert.sentence}"
+        return ServerVerdict(Health.DEGRADED, Situation.CERTIFICATE, phrase)
+    degraded = next((fact for fact in facts if fact.health is Health.DEGRADED), None)
+    if degraded:
+        return ServerVerdict(Health.DEGRADED, Situation.WORKING, f"{server.name}: {degraded.sentence}")
+    return ServerVerdict(Health.UP, Situation.WORKING)
+
+
+def _web_is_dead(server: ServerFacts, bad: Sequence[UccFact]) -> ServerVerdict:
+    web = web_phrase(server.web)
+    if server.uccs and len(bad) == len(server.uccs):
+        return ServerVerdict(
+            Health.DOWN, Situation.SERVER_DOWN, f"{server.name} does not work: {uccs_phrase(bad)}, {web}"
+        )
+    if not server.uccs:
+        return ServerVerdict(Health.DOWN, Situation.SERVER_DOWN, f"{server.name} does not work: {web}")
+    if bad:
+        return ServerVerdict(Health.DOWN, Situation.SCREENS_DEAD, f"{web}, {uccs_phrase(bad)}: screens dead")
+    if all(ucc.check.answers for ucc in server.uccs):
+        return ServerVerdict(Health.DOWN, Situation.SCREENS_DEAD, f"{web}; UCC answers: calls flow, screens dead")
+    return ServerVerdict(Health.DOWN, Situation.SCREENS_DEAD, f"{web}: screens dead; UCC not known")
+
+
+def uccs_phrase(uccs: Sequence[UccFact]) -> str:
+    """Return "UCC 6001, 6002 refused; 6003 timed out" for failing UCCs."""
+    groups: dict[str, list[int]] = {}
+    for ucc in uccs:
+        groups.setdefault(_SHORT.get(ucc.check.cause, "failed"), []).append(ucc.port)
+    return "UCC " + "; ".join(f"{_ports(sorted(ports))} {word}" for word, ports in groups.items())
+
+
+def _ports(ports: Sequence[int]) -> str:
+    named = ", ".join(str(port) for port in ports[:PORTS_NAMED])
+    return named if len(ports) <= PORTS_NAMED else f"{named} and {len(ports) - PORTS_NAMED} more"
+
+
+def web_phrase(web: CheckFact) -> str:
+    """Return "web refused", or "web: " and what it said."""
+    return f"web {_SHORT[web.cause]}" if web.cause in _SHORT else f"web: {web.sentence}"
+
+
+# ------------------------------------------------------------------------------------------------------------- standby
+
+
+@dataclass(frozen=True, slots=True)
+class _Standby:
+    """The server that would be failed over to. ``fault``: not ready for a reason that is nobody's intention."""
+
+    server: ServerFacts | None
+    ready: bool = False
+    phrase: str = ""
+    fault: bool = False
+
+
+def _standby_of(facts: HostnameFacts, pointing: Pointing) -> _Standby:
+    others = [target for target in facts.targets if target is not pointing.active]
+    if not others or not pointing.known:
+        return _Standby(None, phrase="" if others else "there is no other server to fail over to")
+    server = others[0]
+    reasons: list[str] = []
+    fault = False
+    if server.in_maintenance:
+        reasons.append("in maintenance")
+    bad = [ucc for ucc in server.uccs if ucc.check.bad]
+    if bad and len(bad) == len(server.uccs) and not server.standby_runs_ucc and not server.web.bad:
+        reasons.append("UCC service not running (cold standby: start it first)")
+    elif bad:
+        reasons.append(uccs_phrase(bad))
+        fault = True
+    if server.web.bad:
+        reasons.append(web_phrase(server.web))
+        fault = True
+    if server.cert.health is Health.DEGRADED:
+        reasons.append(f"certificate: {server.cert.sentence}")
+        fault = True
+    reasons += _lacking(facts, server)
+    if not reasons:
+        unknown = [fact for fact in (server.web, server.cert, *(u.check for u in server.uccs)) if not fact.answers]
+        if unknown:
+            return _Standby(server, phrase=next((f.sentence for f in unknown if f.sentence), "not checked yet"))
+        return _Standby(server, ready=True)
+    return _Standby(server, phrase="; ".join(reasons), fault=fault and not server.in_maintenance)
+
+
+def _lacking(facts: HostnameFacts, server: ServerFacts) -> list[str]:
+    """Say which of the primary's UCCs cannot run on this server, as they are not trusted applications of its pool."""
+    has = {ucc.ucc_id for ucc in server.uccs}
+    lacking = [ucc.name for ucc in facts.targets[0].uccs if ucc.ucc_id not in has]
+    return [f"its pool has no trusted application for {', '.join(lacking[:PORTS_NAMED])}"] if lacking else []
+
+
+def _both_active(facts: HostnameFacts) -> Finding | None:
+    for index, one in enumerate(facts.targets):
+        running = {ucc.ucc_id for ucc in one.uccs if ucc.check.answers}
+        for other in facts.targets[index + 1 :]:
+            if one.standby_runs_ucc and other.standby_runs_ucc:
+                continue
+            both = [ucc for ucc in other.uccs if ucc.ucc_id in running and ucc.check.answers]
+            if both:
+                ports = _ports(sorted(ucc.port for ucc in both))
+                phrase = f"{one.name} and {other.name} both run the UCC service ({ports}): only one of them should"
+                return Finding(Health.DEGRADED, Situation.BOTH_ACTIVE, phrase)
+    return None
+
+
+# ------------------------------------------------------------------------------------------------------------ hostname
+
+_RANK = {Health.DOWN: 0, Health.UNKNOWN: 1, Health.DEGRADED: 2, Health.UP: 3}
+
+
+def roll_up_hostname(facts: HostnameFacts) -> HostnameVerdict:
+    """Return what is going on with a hostname: the worst finding names the situation, the next one is told too."""
+    pointing = where_dns_points(facts)
+    standby = _standby_of(facts, pointing)
+    on_primary = pointing.active is None or pointing.active is facts.targets[0]
+    findings = sorted(_findings(facts, pointing, standby), key=lambda finding: _RANK[finding.health])
+    if not findings:
+        findings = [_all_well(pointing, standby, on_primary)]
+    phrase = "; also ".join(finding.phrase for finding in findings[:2] if finding.phrase)
+    return HostnameVerdict(
+        health=findings[0].health,
+        situation=findings[0].situation,
+        phrase=phrase[:PHRASE_LIMIT],
+        active_server_id=pointing.active.server_id if pointing.active else None,
+        active_text=pointing.text[:255],
+        standby_server_id=standby.server.server_id if standby.server else None,
+        standby_ready=standby.ready,
+        standby_phrase=standby.phrase[:PHRASE_LIMIT],
+        on_primary=on_primary,
+        latency_ms=pointing.active.web.latency_ms if pointing.active else None,
+    )
+
+
+def _findings(facts: HostnameFacts, pointing: Pointing, standby: _Standby) -> list[Finding]:
+    """Everything that is not as it should be; of two that are equally bad the earlier one goes first."""
+    findings: list[Finding] = []
+    if pointing.active is None and pointing.finding:
+        findings.append(pointing.finding)
+    verdicts = [(server, roll_up_server(server)) for server in pointing.candidates]
+    split = len(verdicts) > 1
+    for server, verdict in verdicts:
+        if verdict.health is Health.UP:
+            continue
+        # Of a split hostname some clients are still served: it is down only if no named server works.
+        softer = split and any(other.health is not Health.DOWN for _, other in verdicts)
+        health = Health.DEGRADED if softer and verdict.health is Health.DOWN else verdict.health
+        findings.append(
+            Finding(health, verdict.situation, f"{server.name}: {verdict.phrase}" if split else verdict.phrase)
+        )
+    if split and pointing.finding and pointing.active:
+        findings.insert(0, pointing.finding)
+    both = _both_active(facts)
+    if both:
+        findings.append(both)
+    if pointing.active is not None and not split and pointing.finding:
+        findings.append(pointing.finding)
+    if standby.fault and standby.server is not None:
+        phrase = f"standby {standby.server.name} is not ready: {standby.phrase}"
+        findings.append(Finding(Health.DEGRADED, Situation.STANDBY_NOT_READY, phrase))
+    return findings
+
+
+def _all_well(pointing: Pointing, standby: _Standby, on_primary: bool) -> Finding:
+    if on_primary or pointing.active is None:
+        return Finding(Health.UP, Situation.WORKING, "")
+    back = f"; {standby.server.name} is ready to fail back to" if standby.server and standby.ready else ""
+    return Finding(Health.UP, Situation.ON_STANDBY, f"on the standby server {pointing.active.name}{back}")

@@ -1,0 +1,26 @@
+"""Writes of pools. Views, tasks and commands call these; the work is in the modules below."""
+
+from __future__ import annotations
+
+from pools.asking import ask_now, probe_now
+from pools.estate import all_checks, estate_changed, estate_checks, estate_version
+from pools.people import end_expired_maintenance, pair_front_end_pools, set_maintenance
+from pools.recording import Recorder, StaleFence, mark_hostname_dirty, record_results
+from pools.rolling import refresh_hostnames
+
+__all__ = [
+    "Recorder",
+    "StaleFence",
+    "all_checks",
+    "ask_now",
+    "end_expired_maintenance",
+    "estate_changed",
+    "estate_checks",
+    "estate_version",
+    "mark_hostname_dirty",
+    "pair_front_end_pools",
+    "probe_now",
+    "record_results",
+    "refresh_hostnames",
+    "set_maintenance",
+]

@@ -1,0 +1,168 @@
+"""Pure: the checks that an estate needs. Nobody types checks in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from zlib import crc32
+
+from pools.health import CheckKind, Policy
+
+DEFAULT_POLICY = Policy()
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing to ask, again and again.
+
+    ``key`` is stable over restarts: ``ucc:<server>:<trusted application>``, ``web:<server>:<hostname>``,
+    ``cert:<server>:<hostname>``, ``dns:<name server>:<hostname>`` (database ids). ``address`` and ``port`` are where
+    it is asked. ``host`` is SNI and Host for web and cert, the name asked for DNS. ``name_server`` is the short name of
+    the one asked for DNS, and ``rank`` its place (the writer first). ``interval_s``, ``timeout_s`` and ``retry_s``
+    (after a first failure) are seconds.
+    """
+
+    key: str
+    kind: CheckKind
+    label: str
+    address: str
+    port: int
+    host: str = ""
+    path: str = "/"
+    record_type: str = ""
+    server_id: int | None = None
+    hostname_id: int | None = None
+    trusted_application_id: int | None = None
+    interval_s: float = 5.0
+    timeout_s: float = 2.0
+    retry_s: float = 0.5
+    policy: Policy = DEFAULT_POLICY
+    name_server: str = ""
+    rank: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSpec:
+    """A server: where it is, and in which trusted application pool."""
+
+    id: int
+    name: str
+    address: str
+    pool_id: int
+    web_port: int
+    web_path: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApplicationSpec:
+    """A trusted application: a UCC's port in one pool."""
+
+    id: int
+    ucc_name: str
+    pool_id: int
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class HostnameSpec:
+    """A dedicated hostname and the servers that it may point at, the primary first."""
+
+    id: int
+    fqdn: str
+    target_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Estate:
+    """A snapshot of everything that is to be checked on servers."""
+
+    servers: tuple[ServerSpec, ...]
+    applications: tuple[ApplicationSpec, ...]
+    hostnames: tuple[HostnameSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How often a kind of check is asked (seconds), and how many results in a row change its state."""
+
+    interval_s: float
+    timeout_s: float
+    retry_s: float
+    policy: Policy = DEFAULT_POLICY
+
+
+UCC_TIMING = Timing(interval_s=5.0, timeout_s=2.0, retry_s=0.3)
+WEB_TIMING = Timing(interval_s=10.0, timeout_s=4.0, retry_s=0.5)
+# The certificate is looked at in the connection of the web check: the same timing.
+CERT_TIMING = Timing(interval_s=10.0, timeout_s=4.0, retry_s=0.5, policy=Policy(rise=1, fall=2))
+TIMINGS: Mapping[CheckKind, Timing] = {
+    CheckKind.UCC: UCC_TIMING,
+    CheckKind.WEB: WEB_TIMING,
+    CheckKind.CERT: CERT_TIMING,
+}
+
+
+def checks_of(estate: Estate, timings: Mapping[CheckKind, Timing] = TIMINGS) -> list[Check]:
+    """Return every check of the estate's servers: UCC ports, and for each hostname's targets web and certificate."""
+    return [*_ucc_checks(estate, timings[CheckKind.UCC]), *_web_checks(estate, timings)]
+
+
+def _ucc_checks(estate: Estate, timing: Timing) -> Iterable[Check]:
+    applications: dict[int, list[ApplicationSpec]] = {}
+    for application in estate.applications:
+        applications.setdefault(application.pool_id, []).append(application)
+    for server in estate.servers:
+        for application in applications.get(server.pool_id, []):
+            yield Check(
+                key=f"ucc:{server.id}:{application.id}",
+                kind=CheckKind.UCC,
+                label=f"UCC {application.port} ({application.ucc_name}) on {server.name}",
+                address=server.address,
+                port=application.port,
+                server_id=server.id,
+                trusted_application_id=application.id,
+                interval_s=timing.interval_s,
+                timeout_s=timing.timeout_s,
+                retry_s=timing.retry_s,
+                policy=timing.policy,
+            )
+
+
+def _web_checks(estate: Estate, timings: Mapping[CheckKind, Timing]) -> Iterable[Check]:
+    servers = {server.id: server for server in estate.servers}
+    words = {CheckKind.WEB: "Web services", CheckKind.CERT: "Certificate"}
+    for hostname in estate.hostnames:
+        for target_id in hostname.target_ids:
+            server = servers[target_id]
+            for kind, word in words.items():
+                timing = timings[kind]
+                yield Check(
+                    key=f"{kind.value}:{server.id}:{hostname.id}",
+                    kind=kind,
+                    label=f"{word} of {server.name} as {hostname.fqdn}",
+                    address=server.address,
+                    port=server.web_port,
+                    host=hostname.fqdn,
+                    path=server.web_path,
+                    server_id=server.id,
+                    hostname_id=hostname.id,
+                    interval_s=timing.interval_s,
+                    timeout_s=timing.timeout_s,
+                    retry_s=timing.retry_s,
+                    policy=timing.policy,
+                )
+
+
+def asked_with(key: str) -> str:
+    """Return the key of the check in whose connection this one is answered: a certificate's is its web check's."""
+    return f"web:{key[5:]}" if key.startswith("cert:") else key
+
+
+def spread(key: str) -> float:
+    """Return where in its interval a check is asked, 0 to 1: by a hash, the same after each restart."""
+    return crc32(asked_with(key).encode()) / 2**32
+
+
+def shard_of(key: str, shards: int) -> int:
+    """Return which of ``shards`` asks this check; one that is answered in another's connection goes with that one."""
+    return crc32(asked_with(key).encode()) % shards

@@ -1,0 +1,17 @@
+"""Addresses of the pages about the estate."""
+
+from django.urls import include, path
+
+from pools import views
+
+app_name = "pools"
+urlpatterns = [
+    path("", views.overview_page, name="overview"),
+    path("helpdesk/", views.helpdesk, name="helpdesk"),
+    path("hostnames/<str:fqdn>/", views.hostname, name="hostname"),
+    path("hostnames/<str:fqdn>/row/", views.row, name="row"),
+    path("servers/<str:name>/", views.server, name="server"),
+    path("servers/<str:name>/maintenance/", views.maintenance, name="maintenance"),
+    path("estate/", include("pools.edit_urls")),
+    path("estate/", include("pools.import_urls")),
+]

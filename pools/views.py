@@ -1,0 +1,134 @@
+"""The pages that people look at: overview, hostname, server, helpdesk."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from a365admin.accounts.decorators import require
+from a365admin.accounts.permissions import Capability, may
+from pools import helpdesk as helpdesk_words, overview, pages, services
+from pools.maintenance import MaintenanceForm
+
+_LABELS = {
+    "all": "hostnames",
+    "down": "down",
+    "degraded": "degraded",
+    "switching": "switching",
+    "standby": "on standby",
+    "unknown": "unknown",
+}
+
+
+def _wants_part(request: HttpRequest) -> bool:
+    """Whether htmx asks for a fragment, and not for a whole page (a boosted or a restored one)."""
+    return "HX-Request" in request.headers and "HX-History-Restore-Request" not in request.headers
+
+
+def _summary(seen: overview.Overview, show: str, query: str) -> list[dict[str, Any]]:
+    base = reverse("pools:overview")
+    items = []
+    for key, label in _LABELS.items():
+        wanted = {k: v for k, v in (("show", "" if key == "all" else key), ("q", query)) if v}
+        word = "hostname" if key == "all" and seen.counts["all"] == 1 else label
+        items.append({"key": key, "label": word, "count": seen.counts[key], "current": (show or "all") == key,
+                      "url": f"{base}?{urlencode(wanted)}" if wanted else base})  # fmt: skip
+    return items
+
+
+@require_safe
+@require(Capability.VIEW)
+def overview_page(request: HttpRequest) -> HttpResponse:
+    """The front page; ``?show=`` and ``?q=`` filter it, ``?view=wall`` is for a wall screen."""
+    show, query = request.GET.get("show", ""), request.GET.get("q", "").strip()[:100]
+    show = show if show in overview.FILTERS else ""
+    seen = overview.overview_for(request)
+    context = {
+        "show": show, "q": query, "overview": seen, "summary": _summary(seen, show, query),
+        "fresh": json.dumps(overview.fresh_json(), separators=(",", ":")),
+    }  # fmt: skip
+    if request.GET.get("view") == "wall":
+        template, context["problems"] = "pools/wall.html", helpdesk_words.wall_lines(seen)
+    else:
+        template = "pools/overview.html"
+        actions = may(request.user, Capability.FAILOVER)
+        context["list"] = overview.list_html(seen, show=show, query=query, actions=actions)
+    return render(request, f"{template}#list-part" if _wants_part(request) else template, context)
+
+
+@require_safe
+@require(Capability.VIEW)
+def hostname(request: HttpRequest, fqdn: str) -> HttpResponse:
+    """One dedicated hostname: where it leads, what was found on the way, what clients are told."""
+    page = pages.hostname_page(pages.find_hostname(fqdn))
+    notes = overview.operation_notes()
+    note = notes.get(page.hostname.pk)
+    age = overview.ages.get()
+    context = {
+        "page": page,
+        "note": note if note and note.active else None,
+        "may_fail_over": may(request.user, Capability.FAILOVER),
+        "stale": age.is_stale(page.hostname.pk, overview.clock()),
+        "fresh": json.dumps(overview.fresh_json(only=page.hostname.pk)),
+    }
+    return render(request, f"pools/hostname.html{'#live-and-checks' if _wants_part(request) else ''}", context)
+
+
+@require_safe
+@require(Capability.VIEW)
+def row(request: HttpRequest, fqdn: str) -> HttpResponse:
+    """One row of the overview, as a fragment."""
+    found = pages.find_hostname(fqdn)
+    seen = overview.overview_for(request)
+    own = next(row for row in seen.rows if row.pk == found.pk)
+    html = overview.row_html(
+        own,
+        note=seen.switching.get(own.pk),
+        stale=own.pk in seen.stale,
+        actions=may(request.user, Capability.FAILOVER),
+    )
+    return HttpResponse(html)
+
+
+@require_safe
+@require(Capability.VIEW)
+def helpdesk(request: HttpRequest) -> HttpResponse:
+    """One sentence for each service, and what to tell callers."""
+    query = request.GET.get("q", "").strip()[:100]
+    seen, notes = overview.overview_for(request), overview.operation_notes()
+    context = {"q": query, "list": helpdesk_words.list_html(seen, notes, query=query)}
+    return render(request, f"pools/helpdesk.html{'#list-part' if _wants_part(request) else ''}", context)
+
+
+@require_safe
+@require(Capability.VIEW)
+def server(request: HttpRequest, name: str) -> HttpResponse:
+    """One server: its checks, what points at it, and maintenance."""
+    page = pages.server_page(name)
+    context = {"page": page, "form": MaintenanceForm(), "may_edit": may(request.user, Capability.EDIT_ESTATE)}
+    return render(request, f"pools/server.html{'#live-part' if _wants_part(request) else ''}", context)
+
+
+@require_POST
+@require(Capability.EDIT_ESTATE)
+def maintenance(request: HttpRequest, name: str) -> HttpResponse:
+    """Take a server out of service, or put it back."""
+    page = pages.server_page(name)
+    on = request.POST.get("on") == "1"
+    if on == page.server.in_maintenance:
+        messages.info(request, f"{page.server} {'is' if on else 'is not'} in maintenance already; nothing was changed.")
+        return redirect("pools:server", page.server.name)
+    form = MaintenanceForm(request.POST)
+    if on and not form.is_valid():
+        return render(request, "pools/server.html", {"page": page, "form": form, "may_edit": True}, status=422)
+    reason, until = (form.cleaned_data["reason"], form.until()) if on else ("", None)
+    services.set_maintenance(server=page.server, on=on, reason=reason, until=until)
+    messages.success(request, f"{page.server} is {'in maintenance' if on else 'back in service'}.")
+    return redirect("pools:server", page.server.name)

@@ -1,0 +1,24 @@
+"""What every test gets; the environment itself is set by ``tests/plugins/environment.py``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The browser's tests come last: Playwright keeps an event loop running in the main thread until the end."""
+    items.sort(key=lambda item: item.get_closest_marker("e2e") is not None)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """Let the test database be emptied between tests: only there are the audit log's triggers taken away."""
+    from django.db import connection
+
+    from a365admin.audit import triggers
+
+    with django_db_blocker.unblock():
+        triggers.remove(connection)

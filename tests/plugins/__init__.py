@@ -1,0 +1,1 @@
+"""Plugins for pytest, loaded by ``manage.py test`` with ``-p``."""

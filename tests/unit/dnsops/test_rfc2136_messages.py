@@ -1,0 +1,164 @@
+"""The message itself, and what an answer to it means, without a network."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdataclass
+import dns.rdatatype
+import dns.update
+import pytest
+from dns.rcode import Rcode
+
+from dnsops.plan import Change, RRset
+from dnsops.providers import sentences
+from dnsops.providers.base import Endpoint, OutcomeKind
+from dnsops.providers.rfc2136 import Rfc2136, judge, prerequisite_message, swap_message
+from dnsops.secrets import SafeKey, SecretError
+
+NAME = "a365web1.example.com"
+CHANGE = Change(
+    "example.com", NAME, RRset("CNAME", 60, ("srv1.example.com.",)), RRset("CNAME", 30, ("srv2.example.com.",))
+)
+ADDRESS = Change("example.com", NAME, RRset("A", 60, ("10.0.0.1",)), RRset("A", 30, ("10.0.0.2",)))
+KEY = SafeKey("k.", b"s" * 32, "hmac-sha256")
+
+
+def signed(change: Change = CHANGE) -> tuple[dns.update.UpdateMessage, bytes]:
+    message = swap_message(change)
+    message.use_tsig(KEY)
+    return message, message.to_wire()
+
+
+def answer_to(message: dns.update.UpdateMessage, wire: bytes, rcode: Rcode, *, sign: bool = True) -> bytes:
+    request = dns.message.from_wire(wire, keyring=KEY)
+    if not sign:
+        request.tsig = None
+    response = dns.message.make_response(request)
+    response.set_rcode(rcode)
+    return response.to_wire()
+
+
+def lines(section: Sequence[object]) -> list[str]:
+    return sorted(str(rrset) for rrset in section)
+
+
+def test_one_message_holds_prerequisite_deletion_and_addition() -> None:
+    message = swap_message(CHANGE)
+    assert lines(message.prerequisite) == [f"{NAME}. 0 IN CNAME srv1.example.com."]
+    assert [(r.rdtype, r.deleting) for r in message.update] == [
+        (dns.rdatatype.CNAME, dns.rdataclass.ANY),
+        (dns.rdatatype.CNAME, None),
+    ]
+    assert str(message.update[1]) == f"{NAME}. 30 IN CNAME srv2.example.com."
+
+
+def test_an_address_is_changed_only_where_no_cname_stands() -> None:
+    kinds = {(r.rdtype, r.rdclass) for r in swap_message(ADDRESS).prerequisite}
+    assert kinds == {(dns.rdatatype.A, dns.rdataclass.IN), (dns.rdatatype.CNAME, dns.rdataclass.NONE)}
+
+
+def test_a_message_that_only_asks_changes_nothing() -> None:
+    assert prerequisite_message(CHANGE).update == []
+
+
+@pytest.mark.parametrize(
+    ("rcode", "kind"),
+    [
+        (Rcode.NOERROR, OutcomeKind.APPLIED),
+        (Rcode.NXRRSET, OutcomeKind.CONFLICT),
+        (Rcode.YXRRSET, OutcomeKind.CONFLICT),
+        (Rcode.NXDOMAIN, OutcomeKind.CONFLICT),
+        (Rcode.YXDOMAIN, OutcomeKind.CONFLICT),
+        (Rcode.REFUSED, OutcomeKind.DENIED),
+        (Rcode.NOTAUTH, OutcomeKind.CONFIG),
+        (Rcode.NOTZONE, OutcomeKind.CONFIG),
+        (Rcode.NOTIMP, OutcomeKind.CONFIG),
+        (Rcode.SERVFAIL, OutcomeKind.SERVER),
+        (Rcode.FORMERR, OutcomeKind.SERVER),
+    ],
+)
+def test_a_signed_answer_is_believed(rcode: Rcode, kind: OutcomeKind) -> None:
+    message, wire = signed()
+    reply = judge(message, wire, answer_to(message, wire, rcode))
+    assert (reply.kind, reply.rcode, reply.authenticated) == (kind, dns.rcode.to_text(rcode), True)
+
+
+def test_an_unsigned_success_is_not_believed() -> None:
+    message, wire = signed()
+    reply = judge(message, wire, answer_to(message, wire, Rcode.NOERROR, sign=False))
+    assert (reply.kind, reply.authenticated, reply.problem) == (OutcomeKind.UNKNOWN, False, "the answer is not signed")
+
+
+def test_our_own_signature_sent_back_is_not_believed() -> None:
+    message, wire = signed()
+    reply = judge(message, wire, wire[:2] + bytes([wire[2] | 0x80]) + wire[3:])
+    assert (reply.kind, reply.authenticated, reply.echoed) == (OutcomeKind.UNKNOWN, False, True)
+
+
+def test_an_answer_signed_with_another_secret_is_not_believed() -> None:
+    message, wire = signed()
+    request = dns.message.from_wire(wire, keyring=KEY)
+    request.keyring = SafeKey("k.", b"x" * 32, "hmac-sha256")
+    reply = judge(message, wire, dns.message.make_response(request).to_wire())
+    assert (reply.kind, reply.authenticated) == (OutcomeKind.UNKNOWN, False)
+
+
+@pytest.mark.parametrize("cut", [0, 5, 11, 12, 20])
+def test_half_an_answer_is_not_believed(cut: int) -> None:
+    message, wire = signed()
+    reply = judge(message, wire, answer_to(message, wire, Rcode.NOERROR)[:cut])
+    assert (reply.kind, reply.authenticated) == (OutcomeKind.UNKNOWN, False)
+
+
+def test_a_question_or_an_answer_to_another_message_is_not_believed() -> None:
+    message, wire = signed()
+    other, other_wire = signed(ADDRESS)
+    assert judge(message, wire, wire).kind is OutcomeKind.UNKNOWN
+    foreign = answer_to(other, other_wire, Rcode.NOERROR)
+    assert judge(message, wire, wire[:2] + foreign[2:]).kind is OutcomeKind.UNKNOWN
+
+
+def test_a_secret_that_cannot_be_read_sends_nothing() -> None:
+    def broken() -> SafeKey:
+        raise SecretError("The key file /x cannot be read.")
+
+    outcome = Rfc2136(Endpoint("dns1", "127.0.0.1", 1), broken).change(CHANGE, deadline=time.monotonic() + 1)
+    assert outcome.kind is OutcomeKind.AUTH
+    assert "Nothing was sent" in outcome.sentence
+
+
+def test_after_the_deadline_nothing_is_sent() -> None:
+    provider = Rfc2136(Endpoint("dns1", "127.0.0.1", 1), lambda: KEY)
+    outcome = provider.change(CHANGE, deadline=time.monotonic() - 1)
+    assert outcome.kind is OutcomeKind.UNREACHABLE
+    assert "nothing was sent" in outcome.sentence
+
+
+RCODES = ["NOERROR", "NXRRSET", "REFUSED", "NOTAUTH", "NOTZONE", "NOTIMP", "BADKEY", "BADSIG", "BADTIME", "SERVFAIL",
+          "FORMERR", "XYZ", ""]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", OutcomeKind)
+@pytest.mark.parametrize("rcode", RCODES)
+def test_every_outcome_has_a_sentence_that_says_whether_dns_changed(kind: OutcomeKind, rcode: str) -> None:
+    text = sentences.sentence(kind, rcode, server="dns1", change=CHANGE, key="k", problem="")
+    assert "{" not in text
+    assert "  " not in text
+    assert text.endswith(".")
+    said = ("Nothing was changed", "nothing was changed", "is now", "already", "not made", "may or may not")
+    assert any(words in text for words in said), text
+
+
+def test_every_rcode_has_a_sentence_of_its_own() -> None:
+    kinds = [OutcomeKind.DENIED] * 2 + [OutcomeKind.CONFIG] * 3 + [OutcomeKind.AUTH] * 2 + [OutcomeKind.SERVER] * 2
+    codes = ["REFUSED", "", "NOTAUTH", "NOTZONE", "NOTIMP", "BADKEY", "BADSIG", "SERVFAIL", "FORMERR"]
+    texts = {
+        sentences.sentence(kind, code, server="dns1", change=CHANGE, key="k")
+        for kind, code in zip(kinds, codes, strict=True)
+    }
+    assert len(texts) == len(codes)

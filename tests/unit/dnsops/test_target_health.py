@@ -1,0 +1,98 @@
+"""Fresh probes of a target: what is asked again at the click, and what a good result a moment ago still says."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from dnsops import target_health
+from pools import services as pools_services
+from pools.models import DedicatedHostname
+from pools.probing.result import Cause, ProbeResult
+from pools.specs import Check
+from tests.factories import make_pair
+
+ASKED: list[list[str]] = []
+
+
+@pytest.fixture
+def hostname(db: None) -> DedicatedHostname:
+    return make_pair(ports=(6001, 6002))
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, bool]]:
+    """What each kind of check finds; ``ASKED`` holds the kinds that were asked, probe by probe."""
+    works = {"ucc": True, "web": True, "cert": True}
+
+    def probe_now(checks: Sequence[Check], timeout_s: float) -> dict[str, ProbeResult]:
+        ASKED.append([check.kind.value for check in checks])
+        return {
+            check.key: ProbeResult(check.key, time.time(), works[check.kind], False, Cause.OK, "said")
+            for check in checks
+        }
+
+    monkeypatch.setattr(pools_services, "probe_now", probe_now)
+    target_health._good.clear()
+    ASKED.clear()
+    yield works
+    target_health._good.clear()
+
+
+def checks(hostname: DedicatedHostname) -> list[Check]:
+    target = hostname.targets.select_related("server").get(order=2)
+    return target_health.checks_of(target.server, hostname)
+
+
+def test_the_checks_are_those_of_the_estate_for_this_server_and_hostname(hostname: DedicatedHostname) -> None:
+    make_pair()
+    server_id = hostname.targets.get(order=2).server_id
+    standing = {
+        check.key
+        for check in pools_services.estate_checks()
+        if check.server_id == server_id and check.hostname_id in {None, hostname.pk}
+    }
+    assert {check.key for check in checks(hostname)} == standing
+    assert len(standing) == 4
+
+
+def test_at_the_click_ports_are_asked_again_and_good_web_services_are_not(
+    hostname: DedicatedHostname, answers: dict[str, bool]
+) -> None:
+    target_health.probe(checks(hostname), timeout_s=1)
+    found = target_health.probe(checks(hostname), timeout_s=1, good_for_s=10)
+    assert ASKED == [["ucc", "ucc", "web", "cert"], ["ucc", "ucc"]]
+    assert [check.ok for check in found] == [True] * 4
+
+
+def test_bad_web_services_are_asked_again(hostname: DedicatedHostname, answers: dict[str, bool]) -> None:
+    answers["web"] = False
+    target_health.probe(checks(hostname), timeout_s=1)
+    target_health.probe(checks(hostname), timeout_s=1, good_for_s=10)
+    assert ASKED[1] == ["ucc", "ucc", "web"]
+
+
+def test_what_has_failed_since_is_not_good_any_more(hostname: DedicatedHostname, answers: dict[str, bool]) -> None:
+    target_health.probe(checks(hostname), timeout_s=1)
+    answers["web"] = False
+    target_health.probe(checks(hostname), timeout_s=1)
+    answers["web"] = True
+    target_health.probe(checks(hostname), timeout_s=1, good_for_s=10)
+    assert "web" in ASKED[2]
+
+
+def test_a_probe_without_patience_for_old_results_asks_everything(
+    hostname: DedicatedHostname, answers: dict[str, bool]
+) -> None:
+    for _ in range(2):
+        target_health.probe(checks(hostname), timeout_s=1)
+    assert ASKED[0] == ASKED[1]
+
+
+def test_what_was_not_answered_is_not_known(hostname: DedicatedHostname, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools_services, "probe_now", lambda checks, timeout_s: {})
+    found = target_health.probe(checks(hostname), timeout_s=1)
+    assert {check.ok for check in found} == {None}
+    assert target_health.problem_of(found).endswith("not answered in time.")

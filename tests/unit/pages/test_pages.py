@@ -1,0 +1,207 @@
+"""Hostname, server and helpdesk: who may see them, what they say, and the one thing that can be changed there."""
+
+from __future__ import annotations
+
+import html
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from a365admin.accounts.models import Role
+from pools import services
+from pools.models import AdminState, CheckState, HealthTransition, Server
+from tests.factories import FailoverOperationFactory
+from tests.unit.dnsops.world import World
+from tests.unit.pages.conftest import Broker, SignIn, watched
+
+pytestmark = pytest.mark.django_db
+
+PAGES = ["pools:overview", "pools:helpdesk", "dnsops:operations"]
+
+
+def said(client: Client, url: str) -> str:
+    response = client.get(url)
+    assert response.status_code == 200, response.status_code
+    return html.unescape(response.content.decode())
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_somebody_who_has_not_signed_in_is_sent_to_the_sign_in_page(client: Client, name: str) -> None:
+    response = client.get(reverse(name))
+    assert response.status_code == 302
+    assert response.headers["Location"].startswith(reverse("accounts:sign-in"))
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("role", list(Role))
+def test_every_role_may_read_the_pages(sign_in: SignIn, role: Role, name: str) -> None:
+    watched()
+    assert sign_in(role).get(reverse(name)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("role", "shown", "hidden"),
+    [
+        (Role.HELPDESK, ["Helpdesk"], ["Audit log", "Estate", "People"]),
+        (Role.AUDITOR, ["Audit log"], ["Estate", "People"]),
+        (Role.OPERATOR, ["Operations"], ["Audit log", "Estate", "People"]),
+        (Role.ADMINISTRATOR, ["Audit log", "Estate", "People"], []),
+    ],
+)
+def test_navigation_shows_what_the_role_may_see(
+    sign_in: SignIn, role: Role, shown: list[str], hidden: list[str]
+) -> None:
+    page = said(sign_in(role), reverse("pools:helpdesk")).split('aria-label="Main"')[1].split("</nav>")[0]
+    assert all(f"<span>{label}</span>" in page for label in shown)
+    assert not any(f"<span>{label}</span>" in page for label in hidden)
+
+
+def test_a_hostname_page_shows_each_answer_each_port_and_what_to_enter(sign_in: SignIn) -> None:
+    hostname = watched(health="down", phrase="UCC 6001 refused")
+    server = hostname.targets.get(order=1).server
+    application = hostname.trusted_application_pool.trusted_applications.first()
+    CheckState.objects.create(
+        key="ucc:1", kind="ucc", label="UCC 6001", server=server, trusted_application=application, health="down",
+        sentence="refused", evidence={"port": 6001},
+    )  # fmt: skip
+    CheckState.objects.create(
+        key="dns:1", kind="dns", label="DNS", hostname=hostname, health="up",
+        evidence={"server": "dns1", "values": ["srv1.corp.example."], "ttl": 60},
+    )  # fmt: skip
+    page = said(sign_in(Role.HELPDESK), hostname.get_absolute_url())
+    assert "UCC 6001 refused" in page
+    assert "srv1.corp.example." in page
+    assert f"https://{hostname.fqdn}/Attendant" in page
+    assert f"https://{hostname.fqdn}/DashboardService" in page
+    assert "Fail over to" not in page
+
+
+def test_a_hostname_page_without_any_result_still_opens(sign_in: SignIn) -> None:
+    hostname = watched()
+    hostname.status.delete()
+    assert "Not checked yet." in said(sign_in(Role.OPERATOR), hostname.get_absolute_url())
+
+
+def test_a_stale_hostname_page_says_so(sign_in: SignIn, broker: Broker) -> None:
+    hostname = watched()
+    broker.ages[hostname.pk] = 60.0
+    assert 'class="is-stale"' in said(sign_in(Role.OPERATOR), hostname.get_absolute_url())
+
+
+@pytest.mark.parametrize("url", ["/hostnames/nothing.example/", "/servers/nothing/", "/no/such/page"])
+def test_what_is_not_there_is_a_404_in_plain_words(sign_in: SignIn, url: str) -> None:
+    response = sign_in(Role.OPERATOR).get(url)
+    assert response.status_code == 404
+    assert b"There is nothing here" in response.content
+
+
+def test_the_timeline_merges_changes_of_state_and_operations_newest_first(sign_in: SignIn, world: World) -> None:
+    now = timezone.now()
+    HealthTransition.objects.create(
+        at=now - timedelta(minutes=9), label="UCC 6001", hostname=world.hostname, old="up", new="down"
+    )
+    FailoverOperationFactory.create(
+        hostname=world.hostname, state="succeeded", created_at=now - timedelta(minutes=5), requested_by_name="Olga"
+    )
+    page = said(sign_in(Role.HELPDESK), reverse("dnsops:timeline", args=[world.hostname.fqdn]))
+    assert page.index("Failover to SRV2: succeeded") < page.index("UCC 6001: up → down")
+    assert "by Olga" in page
+
+
+def test_readiness_says_yes_or_why_not(sign_in: SignIn, world: World) -> None:
+    page = said(sign_in(Role.HELPDESK), reverse("dnsops:readiness", args=[world.hostname.fqdn]))
+    assert "SRV2" in page
+    assert "authoritative" in page
+
+
+@pytest.mark.parametrize(
+    ("health", "situation", "words"),
+    [
+        ("up", "working", "working"),
+        ("down", "no_data", "not working, screens open but stay empty"),
+        ("up", "on_standby", "working, on the standby server"),
+        ("unknown", "unknown", "not known at this moment"),
+        ("degraded", "some_uccs_down", "working for some queues, not for others"),
+    ],
+)
+def test_helpdesk_gets_one_plain_sentence(sign_in: SignIn, health: str, situation: str, words: str) -> None:
+    hostname = watched(health=health, situation=situation)
+    page = said(sign_in(Role.HELPDESK), reverse("pools:helpdesk"))
+    assert f"{hostname.service_name}: {words}" in page
+    assert "Copy for the ticket" in page
+    assert "Fail over" not in page.split('id="list"')[1].split("</main>")[0]
+
+
+def test_helpdesk_is_not_told_that_a_stale_service_works(sign_in: SignIn, broker: Broker) -> None:
+    hostname = watched()
+    broker.ages[hostname.pk] = 60.0
+    page = said(sign_in(Role.HELPDESK), reverse("pools:helpdesk"))
+    assert f"{hostname.service_name}: not known at this moment" in page
+
+
+def test_helpdesk_sees_who_is_on_it(sign_in: SignIn) -> None:
+    hostname = watched(health="down", situation="no_data")
+    FailoverOperationFactory.create(hostname=hostname, state="running", requested_by_name="Olga")
+    page = said(sign_in(Role.HELPDESK), reverse("pools:helpdesk"))
+    assert "Olga is moving it now" in page
+    assert "being moved to another server" in page
+
+
+# ---- maintenance ----------------------------------------------------------------------------------------------------
+
+
+def server_of() -> Server:
+    server: Server = watched().targets.get(order=2).server
+    return server
+
+
+def test_an_administrator_takes_a_server_out_and_puts_it_back(
+    sign_in: SignIn, django_capture_on_commit_callbacks: object
+) -> None:
+    server, browser = server_of(), sign_in(Role.ADMINISTRATOR)
+    url = reverse("pools:maintenance", args=[server.name])
+    assert browser.post(url, {"on": "1", "reason": "updates", "duration_min": "60"}).status_code == 302
+    server.refresh_from_db()
+    assert server.in_maintenance
+    assert server.maintenance_reason == "updates"
+    assert server.maintenance_until is not None
+    assert "updates" in said(browser, reverse("pools:server", args=[server.name]))
+    browser.post(url, {"on": "0"})
+    server.refresh_from_db()
+    assert not server.in_maintenance
+
+
+def test_maintenance_needs_a_reason(sign_in: SignIn) -> None:
+    server = server_of()
+    response = sign_in(Role.ADMINISTRATOR).post(reverse("pools:maintenance", args=[server.name]), {"on": "1"})
+    assert response.status_code == 422
+    assert "Say why" in response.content.decode()
+    server.refresh_from_db()
+    assert server.admin_state == AdminState.IN_SERVICE
+
+
+def test_maintenance_rejects_get(sign_in: SignIn) -> None:
+    assert sign_in(Role.ADMINISTRATOR).get(reverse("pools:maintenance", args=[server_of().name])).status_code == 405
+
+
+@pytest.mark.parametrize("role", [Role.HELPDESK, Role.AUDITOR, Role.OPERATOR])
+def test_others_may_not_set_maintenance(sign_in: SignIn, role: Role) -> None:
+    server, browser = server_of(), sign_in(role)
+    assert browser.post(reverse("pools:maintenance", args=[server.name]), {"on": "1", "reason": "x"}).status_code == 403
+    assert reverse("pools:maintenance", args=[server.name]) not in said(
+        browser, reverse("pools:server", args=[server.name])
+    )
+    server.refresh_from_db()
+    assert not server.in_maintenance
+
+
+def test_maintenance_that_is_on_already_is_left_as_it_is(sign_in: SignIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = server_of()
+    Server.objects.filter(pk=server.pk).update(admin_state=AdminState.MAINTENANCE, maintenance_reason="first")
+    monkeypatch.setattr(services, "set_maintenance", lambda **_: pytest.fail("it was changed again"))
+    browser = sign_in(Role.ADMINISTRATOR)
+    url = reverse("pools:maintenance", args=[server.name])
+    assert "nothing was changed" in browser.post(url, {"on": "1", "reason": "second"}, follow=True).content.decode()
