@@ -92,6 +92,12 @@ class HostnamePage:
     can_fail_over: bool
 
     @property
+    def phrase(self) -> str:
+        """What is going on, in a phrase; the roll-up has none where everything is as it should be."""
+        calm = "Every check answers." if self.status.health == Health.UP else "Not checked yet."
+        return self.status.phrase or calm
+
+    @property
     def dns_health(self) -> str:
         """The worst of what the authoritative servers said."""
         return min((check.health for check in self.dns), key=lambda h: _WORST[Health(h)], default=Health.UNKNOWN.value)

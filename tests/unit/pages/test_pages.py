@@ -85,6 +85,12 @@ def test_a_hostname_page_without_any_result_still_opens(sign_in: SignIn) -> None
     assert "Not checked yet." in said(sign_in(Role.OPERATOR), hostname.get_absolute_url())
 
 
+def test_a_hostname_page_on_which_all_is_well_does_not_say_that_nothing_was_checked(sign_in: SignIn) -> None:
+    page = said(sign_in(Role.OPERATOR), watched(health="up", phrase="").get_absolute_url())
+    assert "Every check answers." in page
+    assert "Not checked yet." not in page
+
+
 def test_a_stale_hostname_page_says_so(sign_in: SignIn, broker: Broker) -> None:
     hostname = watched()
     broker.ages[hostname.pk] = 60.0
