@@ -227,6 +227,7 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_DB_REUSE_MAX = 1_000_000_000  # never closed for its own sake: a365admin/celery.py looks after connections
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     # A killed worker's task is handed out again after this many seconds; no task of ours runs longer.
     "visibility_timeout": 60,

@@ -9,7 +9,7 @@ import struct
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from typing import cast
+from typing import Self, cast
 
 import dns.exception
 import dns.flags
@@ -96,39 +96,68 @@ def ask(endpoint: Endpoint, name: str, *, timeout_s: float) -> Answer:
     return answer or question.silent()
 
 
-def ask_together(endpoints: Sequence[Endpoint], name: str, *, timeout_s: float) -> list[Answer]:
-    """Ask all of them at once and wait, in this thread, at most ``timeout_s``; answers in the endpoints' order.
+class Asking:
+    """All of some servers, asked at once; between the asking and ``answers()`` the caller may do other things.
 
-    Without an event loop: making and closing one costs more than a few questions do.
+    Without an event loop: making and closing one costs more than a few questions do. A context manager.
     """
-    deadline = time.monotonic() + timeout_s
-    questions = [Question(endpoint, name) for endpoint in endpoints]
-    found: dict[int, Answer] = {}
-    with selectors.DefaultSelector() as selector, ExitStack() as sockets:
-        for number, question in enumerate(questions):
+
+    def __init__(self, endpoints: Sequence[Endpoint], name: str, *, timeout_s: float) -> None:
+        """Send. ``timeout_s`` counts from now."""
+        self._endpoints = endpoints
+        self._name = name
+        self._deadline = time.monotonic() + timeout_s
+        self._questions = [Question(endpoint, name) for endpoint in endpoints]
+        self._found: dict[int, Answer] = {}
+        self._sockets = ExitStack()
+        self._selector = self._sockets.enter_context(selectors.DefaultSelector())
+        for number, question in enumerate(self._questions):
             try:
-                udp = sockets.enter_context(_udp_socket(question))
+                udp = self._sockets.enter_context(_udp_socket(question))
                 udp.setblocking(False)
                 udp.send(question.wire)
             except OSError as error:
-                found[number] = question.error(_said(error))
+                self._found[number] = question.error(_said(error))
             else:
-                selector.register(udp, selectors.EVENT_READ, number)
-        resend_at = time.monotonic() + RESEND_AFTER_S
-        while len(found) < len(questions) and (now := time.monotonic()) < deadline:
-            if now >= resend_at:
-                resend_at = now + RESEND_AFTER_S
-                _send_again(selector, questions)
-            for key, _ in selector.select(min(deadline, resend_at) - now):
-                udp = cast("socket.socket", key.fileobj)
-                try:
-                    answer = _received(udp, questions[key.data])
-                except _CutShortError:  # rare: all of them anew, side by side, so that one slow TCP delays no other
-                    return asyncio.run(_ask_all_async(endpoints, name, deadline))
-                if answer is not None:
-                    selector.unregister(udp)
-                    found[key.data] = answer
-    return [found.get(number) or question.silent() for number, question in enumerate(questions)]
+                self._selector.register(udp, selectors.EVENT_READ, number)
+        self._resend_at = time.monotonic() + RESEND_AFTER_S
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._sockets.close()
+
+    def answers(self) -> list[Answer]:
+        """Wait, in this thread, until all have answered or the time is up; in the endpoints' order."""
+        try:
+            # What has come by now counts, also where the caller came back for it after the time was up.
+            while len(self._found) < len(self._questions) and self._collect():
+                pass
+        except _CutShortError:  # rare: all of them anew, side by side, so that one slow TCP delays no other
+            return asyncio.run(_ask_all_async(self._endpoints, self._name, self._deadline))
+        return [self._found.get(number) or question.silent() for number, question in enumerate(self._questions)]
+
+    def _collect(self) -> bool:
+        """Take what comes next. False: the time is up."""
+        now = time.monotonic()
+        in_time = now < self._deadline
+        if in_time and now >= self._resend_at:
+            self._resend_at = now + RESEND_AFTER_S
+            _send_again(self._selector, self._questions)
+        for key, _ in self._selector.select(max(min(self._deadline, self._resend_at) - now, 0)):
+            udp = cast("socket.socket", key.fileobj)
+            answer = _received(udp, self._questions[key.data])
+            if answer is not None:
+                self._selector.unregister(udp)
+                self._found[key.data] = answer
+        return in_time
+
+
+def ask_together(endpoints: Sequence[Endpoint], name: str, *, timeout_s: float) -> list[Answer]:
+    """Ask all of them at once and wait, in this thread, at most ``timeout_s``; answers in the endpoints' order."""
+    with Asking(endpoints, name, timeout_s=timeout_s) as asking:
+        return asking.answers()
 
 
 def _udp_socket(question: Question) -> socket.socket:

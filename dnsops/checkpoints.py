@@ -13,6 +13,7 @@ CHECKPOINTS: tuple[str, ...] = (
     "change_recorded",
     "message_sent",
     "answer_received",
+    "read_at_once",
     "write_recorded",
     "read_back",
     "read_back_recorded",

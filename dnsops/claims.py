@@ -72,12 +72,15 @@ class Claim:
 
 
 def claim(operation_id: UUID | str, *, owner: str) -> Claim | None:
-    """Take the operation if it is pending, or if nobody's lease on it runs; None where it is not to be had."""
+    """Take the operation if it is pending, or if nobody's lease on it runs; None where it is not to be had.
+
+    In the caller's transaction where there is one, so that the first step's rows come with it.
+    """
     now = timezone.now()
     lease_s = conf().lease_s
     ends = time.monotonic() + lease_s
     free = Q(state=OperationState.PENDING.value) | Q(state=OperationState.RUNNING.value, lease_until__lte=now)
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         taken = FailoverOperation.objects.filter(free, pk=operation_id).update(
             state=OperationState.RUNNING.value,
             lease_owner=owner[:64],
@@ -91,11 +94,7 @@ def claim(operation_id: UUID | str, *, owner: str) -> Claim | None:
         operation = FailoverOperation.objects.select_related("hostname", "to_server").get(pk=operation_id)
         steps = {StepKind(step.kind): step for step in operation.steps.all()}
         changes = list(operation.dns_changes.all()) if operation.fence > 1 else []
-        claimed = Claim(operation, steps, changes, operation.fence, ends)
-        first = claimed.step(StepKind.CHECK_AGAIN)
-        if first.state == StepState.WAITING:
-            claimed.set_step(StepKind.CHECK_AGAIN, StepState.RUNNING)
-    return claimed
+    return Claim(operation, steps, changes, operation.fence, ends)
 
 
 def end_wait_early(operation: FailoverOperation, *, sentence: str) -> bool:

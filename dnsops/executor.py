@@ -14,22 +14,20 @@ from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from a365admin.audit.context import Acting, act_as
-from dnsops import asking, target_health, verify, wiring
+from dnsops import asking, target_health, verify
 from dnsops.checkpoints import CHECKPOINTS, checkpoint
 from dnsops.claims import LeaseLostError, claim
-from dnsops.ending import Ending, evidence_of
+from dnsops.ending import evidence_of
 from dnsops.lifecycle import Seen, StepKind, StepState
-from dnsops.models import DnsChange
 from dnsops.plan import Answer
-from dnsops.providers.base import Outcome, OutcomeKind
 from dnsops.safety import Rule, TargetCheck
+from dnsops.writing import MAX_ATTEMPTS, Writing
 
 __all__ = ["CHECKPOINTS", "checkpoint", "run", "run_to_end"]
 
 log = logging.getLogger(__name__)
 
-MAX_ATTEMPTS = 3
-ANSWER_ROOM_S = 1.0
+AT_ONCE_S = 0.5
 JUST_ASKED_S = 2.0
 SHORT_WAIT_S = 1.0
 
@@ -42,17 +40,16 @@ def run(operation_id: UUID | str, *, owner: str) -> datetime | None:
     """
     checkpoint("before_claim")
     try:
-        claimed = claim(operation_id, owner=owner)
+        execution = _take(operation_id, owner)
     except DatabaseError:
         log.exception("Operation %s could not be taken; it is tried again.", operation_id)
         return None
-    if claimed is None:
+    if execution is None:
         return None
     checkpoint("claimed")
-    operation = claimed.operation
+    operation = execution.operation
     actor = Acting(operation.requested_by_id, operation.requested_by_name, None, operation.request_id)
     with act_as(actor):
-        execution = Execution(claimed)
         try:
             return execution.go()
         except LeaseLostError:
@@ -65,14 +62,47 @@ def run(operation_id: UUID | str, *, owner: str) -> datetime | None:
     return None
 
 
+def _take(operation_id: UUID | str, owner: str) -> Execution | None:
+    """Claim it and, where it may go straight on, record the change to come, in one transaction."""
+    with transaction.atomic():
+        claimed = claim(operation_id, owner=owner)
+        if claimed is None:
+            return None
+        execution = Execution(claimed)
+        execution.begin()
+    return execution
+
+
 def run_to_end(operation_id: UUID | str, *, owner: str) -> None:
     """Carry the operation on to its end in this thread, waits included; without a worker and without a broker."""
     while (again_at := run(operation_id, owner=owner)) is not None:
         time.sleep(max((again_at - timezone.now()).total_seconds(), 0.0) + 0.01)
 
 
-class Execution(Ending):
+class Execution(Writing):
     """One worker's go at one operation, step by step."""
+
+    begun = False
+
+    def begin(self) -> None:
+        """In the transaction of the claim. A click of this very moment is carried out without a second look.
+
+        Every server was asked and every check made for the click, a fraction of a second ago; the message carries what
+        was seen as its condition, so that the writer itself refuses if that is no longer true.
+        """
+        if self.claim.step(StepKind.CHECK_AGAIN).state != StepState.WAITING:
+            return
+        age_s = (timezone.now() - self.operation.created_at).total_seconds()
+        if self.writer is None or not 0 <= age_s < AT_ONCE_S or self.claim.fence > 1:
+            self.claim.set_step(StepKind.CHECK_AGAIN, StepState.RUNNING)
+            return
+        sentence = (
+            f"Checked at the click, {age_s * 1000:.0f} ms before. {self.writer_name} makes the change only if it "
+            f"still says {self.plan.change.expected}."
+        )
+        self.claim.set_step(StepKind.CHECK_AGAIN, StepState.DONE, sentence)
+        self.record_change()
+        self.begun = True
 
     def go(self) -> datetime | None:
         """Do the steps that are still to be done. Returns when to come back, where there is something to wait for."""
@@ -82,11 +112,11 @@ class Execution(Ending):
             return None
         if not self.claim.ended(StepKind.READ_BACK):
             answered = self.claim.step(StepKind.READ_BACK).state == StepState.RUNNING
-            if not (self._read_back() if answered else self._check_again()):
+            if not (self.begun or (self.read_back() if answered else self._check_again())):
                 self.end()
                 return None
             while self.seen() is not Seen.NEW:
-                if not (self._write() and self._read_back()):
+                if not (self.write() or self.read_back()):
                     self.end()
                     return None
         if not self.claim.ended(StepKind.VERIFY):
@@ -105,7 +135,7 @@ class Execution(Ending):
         checkpoint("asked_again")
         self.at_writer = next((a for a in answers if a.server == self.writer_name), None)
         if self.claim.changes and self.seen() in {Seen.SILENT, Seen.ERROR}:
-            self._read_until_clear(patience_s=self.conf.read_back_timeout_s)
+            self.read_until_clear(patience_s=self.conf.read_back_timeout_s)
         if self.seen() is Seen.NEW:
             self._found_as_desired(answers)
             return True
@@ -117,7 +147,7 @@ class Execution(Ending):
                 sentence = self.refusal or f"{self.writer_name} still says {self.plan.change.expected}, as planned."
                 self.claim.set_step(StepKind.CHECK_AGAIN, state, sentence, evidence_of(answers))
             if not self.refusal:
-                self._record_change()
+                self.record_change()
         checkpoint("check_recorded")
         return not self.refusal
 
@@ -172,128 +202,12 @@ class Execution(Ending):
                 sentence = f"{self.writer_name} already says {self.plan.change.new}."
                 self.claim.set_step(StepKind.CHECK_AGAIN, StepState.DONE, sentence, evidence_of(answers))
             if self.claim.changes:
-                self._settle_change()
+                self.settle_change()
                 self.claim.set_step(StepKind.WRITE, StepState.DONE, self.claim.changes[-1].sentence)
             else:
                 self.claim.set_step(StepKind.WRITE, StepState.SKIPPED, "Nothing had to be written.")
-            self._read_back_done()
+            self.read_back_done()
         self.announce()
-
-    # ---------------------------------------------------------------------------------------------------------- write
-
-    def _record_change(self) -> None:
-        """The row comes before the message: whoever finds it knows that something may have been sent."""
-        if self.claim.step(StepKind.WRITE).state == StepState.WAITING:
-            self.claim.set_step(StepKind.WRITE, StepState.RUNNING, f"Sending the change to {self.writer_name}.")
-        change = self.plan.change
-        row = DnsChange.objects.create(
-            operation=self.operation,
-            attempt=len(self.claim.changes) + 1,
-            writer=str(self.writer),
-            zone=change.zone,
-            name=change.name,
-            before=change.expected.as_dict(),
-            after=change.new.as_dict(),
-        )
-        self.claim.changes.append(row)
-
-    def _write(self) -> bool:
-        """Send one message. The row for it is there already. False: nothing can be sent."""
-        assert self.writer is not None
-        assert self.zone is not None
-        checkpoint("change_recorded")
-        row = self.claim.changes[-1]
-        provider = wiring.provider_for(self.zone, self.writer)
-        deadline = min(time.monotonic() + self.conf.write_timeout_s, self.claim.lease_ends - ANSWER_ROOM_S)
-        if provider is None:
-            outcome = Outcome(OutcomeKind.CONFIG, "", f"Zone {self.zone.name} has no update key. Nothing was changed.")
-        else:
-            outcome = provider.change(self.plan.change, deadline=deadline)
-        checkpoint("answer_received")
-        row.answered_at, row.outcome, row.rcode = timezone.now(), outcome.kind.value, outcome.rcode
-        row.sentence = outcome.sentence
-        with transaction.atomic():
-            self.claim.renew()
-            row.save(update_fields=["answered_at", "outcome", "rcode", "sentence"])
-            done = outcome.kind is OutcomeKind.APPLIED
-            evidence = {**outcome.evidence, "rcode": outcome.rcode, "attempt": row.attempt}
-            self.claim.set_step(
-                StepKind.WRITE, StepState.DONE if done else StepState.RUNNING, outcome.sentence, evidence
-            )
-            self.claim.set_step(StepKind.READ_BACK, StepState.RUNNING, f"Asking {self.writer_name} what it says now.")
-        checkpoint("write_recorded")
-        self.announce()
-        return True
-
-    # ------------------------------------------------------------------------------------------------------ read back
-
-    def _read_back(self) -> bool:
-        """Ask the writer what it says now. True: it says the new answer, or write again."""
-        row = self.claim.changes[-1]
-        doubt = row.outcome in {OutcomeKind.APPLIED, OutcomeKind.UNKNOWN}
-        self._read_until_clear(patience_s=self.conf.read_back_timeout_s if doubt else 0.0)
-        checkpoint("read_back")
-        seen = self.seen()
-        again = seen is Seen.OLD and row.outcome == OutcomeKind.UNKNOWN and row.attempt < MAX_ATTEMPTS
-        with transaction.atomic():
-            self.claim.renew(**({"written_at": timezone.now()} if seen is Seen.NEW else {}))
-            if seen is Seen.NEW:
-                self._settle_change()
-                self.claim.set_step(StepKind.WRITE, StepState.DONE, row.sentence)
-                self._read_back_done()
-            elif again:
-                # Safe: the prerequisite lets at most one of the messages through.
-                self._record_change()
-            else:
-                self._read_back_failed(row)
-        checkpoint("read_back_recorded")
-        self.announce()
-        return seen is Seen.NEW or again
-
-    def _read_until_clear(self, *, patience_s: float) -> None:
-        """Ask the writer until it says the new answer or patience ends; at least once."""
-        assert self.writer is not None
-        deadline, pause_s = time.monotonic() + patience_s, 0.02
-        while True:
-            self.at_writer = asking.ask(self.writer, self.plan.hostname, timeout_s=self.conf.ask_timeout_s)
-            if self.seen() is Seen.NEW or time.monotonic() >= deadline:
-                return
-            time.sleep(pause_s)
-            pause_s = min(pause_s * 1.6, 0.5)
-
-    def _settle_change(self) -> None:
-        """The new answer is there: say so in the row of the message, whatever its answer was."""
-        row = self.claim.changes[-1]
-        if row.outcome == OutcomeKind.APPLIED:
-            return
-        if row.outcome in {"", OutcomeKind.UNKNOWN}:
-            row.outcome = OutcomeKind.APPLIED.value
-            row.sentence = f"No answer that can be trusted came; reading shows that {self.writer_name} made the change."
-        else:
-            row.outcome = OutcomeKind.ALREADY.value
-            row.sentence = f"{self.writer_name} says {self.plan.change.new} already. {row.sentence}"
-        row.answered_at = row.answered_at or timezone.now()
-        row.save(update_fields=["outcome", "sentence", "answered_at"])
-
-    def _read_back_done(self) -> None:
-        """To the next step, in the same transaction."""
-        assert self.at_writer is not None
-        sentence = f"{self.writer_name} says {self.plan.change.new}."
-        self.claim.set_step(StepKind.READ_BACK, StepState.DONE, sentence, evidence_of([self.at_writer]))
-        self.claim.set_step(StepKind.VERIFY, StepState.RUNNING, f"Asking all {len(self.endpoints)} DNS servers.")
-
-    def _read_back_failed(self, row: DnsChange) -> None:
-        assert self.at_writer is not None
-        self.refusal = row.sentence
-        if self.claim.step(StepKind.WRITE).state == StepState.RUNNING:
-            state = StepState.WARNING if row.outcome == OutcomeKind.UNKNOWN else StepState.FAILED
-            self.claim.set_step(StepKind.WRITE, state, row.sentence)
-        self.claim.set_step(
-            StepKind.READ_BACK,
-            StepState.WARNING if row.outcome in {OutcomeKind.UNKNOWN, OutcomeKind.APPLIED} else StepState.DONE,
-            _said(self.at_writer),
-            evidence_of([self.at_writer]),
-        )
 
     # --------------------------------------------------------------------------------------------------------- verify
 
@@ -389,12 +303,6 @@ class Execution(Ending):
         with transaction.atomic():
             self.claim.renew()
             self.claim.set_step(StepKind.PROBE, state, sentence)
-
-
-def _said(answer: Answer) -> str:
-    if answer.answered:
-        return f"{answer.server} says {answer.text}."
-    return f"{answer.server} could not be asked ({answer.text})."
 
 
 def _all_say(count: int, new: object) -> str:

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from a365admin.audit import services as audit
 from a365admin.audit.models import Outcome as AuditOutcome
-from dnsops import target_health, verify, wiring
+from dnsops import asking, target_health, wiring
 from dnsops.conf import Conf, conf
 from dnsops.lifecycle import ACTIVE, OperationKind, OperationState, StepKind, StepState
 from dnsops.models import FailoverOperation, NameServer, UpdateKey, Zone
@@ -101,7 +101,8 @@ def gather(
     probe: bool = True,
     good_for_s: float = 0.0,
 ) -> Preflight:
-    """Read everything, then decide. Takes no longer than the slowest timeout: DNS and probes run side by side.
+    """Read everything, then decide. Takes no longer than the slowest timeout: DNS and probes run side by side,
+    and while they are under way the rows are read.
 
     ``good_for_s``: how old a good result of the target's web services may be, to be used again.
     """
@@ -110,11 +111,16 @@ def gather(
 
 def active_operation(hostname: DedicatedHostname) -> FailoverOperation | None:
     """The operation that is pending or running for this hostname."""
-    return (
-        FailoverOperation.objects.filter(hostname=hostname, state__in=[s.value for s in ACTIVE])
-        .prefetch_related("steps")
-        .first()
-    )
+    return _active_of(hostname, _active_operations())
+
+
+def _active_operations() -> list[FailoverOperation]:
+    """All that are pending or running; a handful at the most."""
+    return list(FailoverOperation.objects.filter(state__in=[s.value for s in ACTIVE]).prefetch_related("steps"))
+
+
+def _active_of(hostname: DedicatedHostname, active: list[FailoverOperation]) -> FailoverOperation | None:
+    return next((operation for operation in active if operation.hostname_id == hostname.pk), None)
 
 
 def only_waits(operation: FailoverOperation) -> bool:
@@ -140,11 +146,13 @@ class _Gathering:
     endpoints: list[Endpoint] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     servers: dict[int, Server] = field(default_factory=dict)
+    active: list[FailoverOperation] = field(default_factory=list)
+    since_last_s: float | None = None
 
     def preflight(self) -> Preflight:
         """Gather and judge."""
         facts, early = self._plan_facts()
-        active = active_operation(self.hostname)
+        active = _active_of(self.hostname, self.active)
         try:
             plan = (
                 build_failback_plan(facts)
@@ -161,13 +169,16 @@ class _Gathering:
 
     def _plan_facts(self) -> tuple[PlanFacts, Future[tuple[TargetCheck, ...]] | None]:
         """Ask DNS; where the target is known beforehand, it is probed at the same time."""
-        targets = list(self.hostname.targets.select_related("server__trusted_application_pool").order_by("order"))
-        self.servers = {target.server_id: target.server for target in targets}
         self.zone = wiring.zone_for(self.hostname.fqdn)
         self.endpoints = wiring.endpoints_of(self.zone)
-        known = self.to_server_id in self.servers
-        early = self._probe(self.to_server_id) if self.probe and known and self.to_server_id else None
-        self.answers = verify.ask_all(self.endpoints, self.hostname.fqdn, timeout_s=self.conf.ask_timeout_s)
+        with asking.Asking(self.endpoints, self.hostname.fqdn, timeout_s=self.conf.ask_timeout_s) as questions:
+            targets = list(self.hostname.targets.select_related("server__trusted_application_pool").order_by("order"))
+            self.servers = {target.server_id: target.server for target in targets}
+            known = self.to_server_id in self.servers
+            early = self._probe(self.to_server_id) if self.probe and known and self.to_server_id else None
+            self.active = _active_operations()
+            self.since_last_s = self._since_last_s()
+            self.answers = questions.answers()
         writer = wiring.writer_of(self.endpoints)
         facts = PlanFacts(
             hostname=self.hostname.fqdn,
@@ -210,13 +221,11 @@ class _Gathering:
             target_in_maintenance=target.in_maintenance,
             maintenance_reason=target.maintenance_reason,
             other_operation=_other(active),
-            since_last_operation_s=self._since_last_s(),
+            since_last_operation_s=self.since_last_s,
             writable=writable,
             writable_sentence=why,
             primary_healthy_for_s=healthy.total_seconds() if healthy is not None else None,
-            other_hostnames_active=FailoverOperation.objects.filter(state__in=[s.value for s in ACTIVE])
-            .exclude(hostname=self.hostname)
-            .count(),
+            other_hostnames_active=sum(operation.hostname_id != self.hostname.pk for operation in self.active),
             limits=self.conf.limits,
         )
 

@@ -53,7 +53,7 @@ def record(
         "before": clean(before or {}),
         "after": clean(after or {}),
     }
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         head, _ = ChainHead.objects.select_for_update().get_or_create(pk=HEAD_PK, defaults={"last_hash": GENESIS})
         entry = AuditEntry(**content, previous_hash=head.last_hash, hash=hash_of(head.last_hash, content))
         entry.save(force_insert=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from dnsops.plan import Answer, Change, RRset
@@ -51,6 +52,11 @@ class FakeDns:
         """In place of ``dnsops.asking.ask_together``."""
         return [self.ask(endpoint, name, timeout_s=timeout_s) for endpoint in endpoints]
 
+    @contextmanager
+    def asking(self, endpoints: Sequence[Endpoint], name: str, *, timeout_s: float = 1.0) -> Iterator[FakeAsking]:
+        """In place of ``dnsops.asking.Asking``."""
+        yield FakeAsking(self.ask_together(endpoints, name, timeout_s=timeout_s))
+
     def swap(self, writer: Endpoint, change: Change) -> bool:
         """Compare and swap on the writer; the others follow at once, unless they are stuck."""
         present = self.records[writer.name].get(change.name)
@@ -61,6 +67,17 @@ class FakeDns:
                 self.records[server][change.name] = change.new
         self.applied.append(change)
         return True
+
+
+@dataclass(frozen=True)
+class FakeAsking:
+    """What the servers said when they were asked."""
+
+    said: list[Answer]
+
+    def answers(self) -> list[Answer]:
+        """The same."""
+        return self.said
 
 
 class FakeProvider:

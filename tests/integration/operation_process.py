@@ -91,6 +91,18 @@ def do_run(id: str, kill_at: str = "") -> dict[str, Any]:  # noqa: A002 (the pro
     return {"signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0, "code": os.waitstatus_to_exitcode(status)}
 
 
+def do_age(id: str) -> dict[str, Any]:  # noqa: A002
+    """As when it has waited for a worker for a second: it gets a second look."""
+    from datetime import timedelta
+
+    from django.utils import timezone
+
+    from dnsops.models import FailoverOperation
+
+    then = timezone.now() - timedelta(seconds=1)
+    return {"rows": FailoverOperation.objects.filter(pk=id).update(created_at=then)}
+
+
 def do_expire(id: str) -> dict[str, Any]:  # noqa: A002
     """As when the lease of whoever had it has run out."""
     from django.utils import timezone

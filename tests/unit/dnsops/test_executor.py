@@ -10,7 +10,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from a365admin.audit.models import AuditEntry
-from dnsops import claims, executor, services
+from dnsops import claims, executor, services, writing
 from dnsops.lifecycle import OperationState, StepKind, StepState
 from dnsops.models import DnsChange, FailoverOperation
 from dnsops.providers.base import Outcome, OutcomeKind
@@ -75,8 +75,62 @@ def test_the_wait_is_capped(world: World, settings: Settings) -> None:
     assert (until - timezone.now()).total_seconds() <= 5
 
 
-def test_dns_that_changed_since_the_click_fails_and_sends_nothing(world: World) -> None:
+def test_a_click_of_this_moment_is_carried_out_without_a_second_look(world: World) -> None:
+    done = world.run(world.request())
+    first = done.steps.get(kind=StepKind.CHECK_AGAIN)
+    assert first.state == StepState.DONE
+    assert "makes the change only if it still says CNAME srv1.example.com" in first.sentence
+
+
+def test_dns_that_changed_at_the_moment_of_the_click_is_refused_by_the_writer_itself(world: World) -> None:
     operation = world.request()
+    world.dns.set(FQDN, cname("SRV3"))
+    done = world.run(operation)
+    assert done.state == OperationState.FAILED
+    assert "dns1 now says CNAME srv3.example.com" in done.result
+    assert "changed nothing" in done.result
+    assert world.dns.applied == []
+    assert world.points_at() == "SRV3"
+
+
+def test_dns_that_became_as_desired_at_the_moment_of_the_click_is_success(world: World) -> None:
+    operation = world.request()
+    world.dns.set(FQDN, cname("SRV2"))
+    done = world.run(operation)
+    assert done.state == OperationState.SUCCEEDED
+    assert world.dns.applied == []
+    assert DnsChange.objects.get(operation=done).outcome == OutcomeKind.ALREADY
+
+
+def test_an_operation_from_a_clock_that_is_ahead_gets_its_second_look(world: World) -> None:
+    operation = world.age(world.request(), by_s=-30)
+    world.dns.set(FQDN, cname("SRV3"))
+    done = world.run(operation)
+    assert done.state == OperationState.FAILED
+    assert world.dns.messages == []
+
+
+def test_an_answer_that_could_not_be_recorded_is_found_in_dns_by_the_next_worker(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operation = world.request()
+    with monkeypatch.context() as context:
+
+        def lost(self: claims.Claim, **fields: object) -> None:
+            raise DatabaseError("gone")
+
+        context.setattr(claims.Claim, "renew", lost)
+        assert executor.run(operation.pk, owner="one") is None
+    assert DnsChange.objects.get(operation=operation).outcome == ""
+    assert world.points_at() == "SRV2"
+    world.leave(operation)
+    done = world.run(operation)
+    assert done.state == OperationState.SUCCEEDED
+    assert len(world.dns.messages) == 1
+
+
+def test_dns_that_changed_since_the_click_fails_and_sends_nothing(world: World) -> None:
+    operation = world.age(world.request())
     world.dns.set(FQDN, cname("SRV3"))
     done = world.run(operation)
     assert done.state == OperationState.FAILED
@@ -88,7 +142,7 @@ def test_dns_that_changed_since_the_click_fails_and_sends_nothing(world: World) 
 
 
 def test_dns_that_is_as_desired_already_is_success_without_a_message(world: World) -> None:
-    operation = world.request()
+    operation = world.age(world.request())
     world.dns.set(FQDN, cname("SRV2"))
     done = world.run(operation)
     assert done.state == OperationState.SUCCEEDED
@@ -97,7 +151,7 @@ def test_dns_that_is_as_desired_already_is_success_without_a_message(world: Worl
 
 
 def test_a_silent_writer_fails_and_sends_nothing(world: World) -> None:
-    operation = world.request()
+    operation = world.age(world.request())
     world.dns.silent = {"dns1"}
     done = world.run(operation)
     assert done.state == OperationState.FAILED
@@ -138,7 +192,7 @@ def test_a_message_that_was_swallowed_is_sent_again_and_then_is_unknown(world: W
     assert done.state == OperationState.UNKNOWN
     assert "may or may not" in done.result
     assert "still says CNAME srv1.example.com" in done.result
-    assert len(world.dns.messages) == executor.MAX_ATTEMPTS
+    assert len(world.dns.messages) == writing.MAX_ATTEMPTS
     assert world.points_at() == "SRV1"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -80,6 +81,12 @@ class World:
         operation.refresh_from_db()
         return operation
 
+    def age(self, operation: FailoverOperation, *, by_s: float = 1.0) -> FailoverOperation:
+        """As when it has waited for a worker: too long to be carried out without a second look."""
+        operation.created_at = timezone.now() - timedelta(seconds=by_s)
+        operation.save(update_fields=["created_at"])
+        return operation
+
     def leave(self, operation: FailoverOperation) -> None:
         """As when its worker has died and the lease has run out."""
         FailoverOperation.objects.filter(pk=operation.pk).update(lease_until=timezone.now())
@@ -149,6 +156,7 @@ def _patch(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
     monkeypatch.setattr(asking, "ask", world.dns.ask)
     monkeypatch.setattr(asking, "ask_async", world.dns.ask_async)
     monkeypatch.setattr(asking, "ask_together", world.dns.ask_together)
+    monkeypatch.setattr(asking, "Asking", world.dns.asking)
     monkeypatch.setattr(wiring, "provider_for", provider_for)
     monkeypatch.setattr(target_health, "checks_of", lambda server, hostname: [str(server.pk)])
     monkeypatch.setattr(target_health, "probe", probe)
