@@ -85,14 +85,11 @@ def ask(endpoint: Endpoint, name: str, *, timeout_s: float) -> Answer:
     question = Question(endpoint, name)
     deadline = time.monotonic() + timeout_s
     try:
-        wire = _udp(question, deadline)
-        if wire is not None and question.cut_short(wire):
-            wire = _tcp(question, deadline)
-    except TimeoutError:
-        return question.silent()
-    except (OSError, EOFError) as error:
-        return question.error(_said(error))
-    answer = question.parse(wire) if wire is not None else None
+        answer = _udp(question, deadline)
+    except _CutShortError:
+        answer = _tcp(question, deadline)
+    except OSError as error:
+        answer = question.error(_said(error))
     return answer or question.silent()
 
 
@@ -198,7 +195,8 @@ def _received(udp: socket.socket, question: Question) -> Answer | None:
     return question.parse(wire)
 
 
-def _udp(question: Question, deadline: float) -> bytes | None:
+def _udp(question: Question, deadline: float) -> Answer | None:
+    """The answer; None where none came in time. Raises _CutShortError, OSError."""
     with _udp_socket(question) as udp:
         while (left := deadline - time.monotonic()) > 0:
             udp.send(question.wire)
@@ -209,16 +207,23 @@ def _udp(question: Question, deadline: float) -> bytes | None:
                     wire = udp.recv(65535)
                 except TimeoutError:
                     break
-                if question.cut_short(wire) or question.parse(wire) is not None:
-                    return wire
+                if question.cut_short(wire):
+                    raise _CutShortError
+                if (answer := question.parse(wire)) is not None:
+                    return answer
     return None
 
 
-def _tcp(question: Question, deadline: float) -> bytes:
+def _tcp(question: Question, deadline: float) -> Answer | None:
     left = max(deadline - time.monotonic(), 0.001)
-    with socket.create_connection((question.endpoint.address, question.endpoint.port), timeout=left) as tcp:
-        tcp.sendall(struct.pack("!H", len(question.wire)) + question.wire)
-        return receive_tcp(tcp, deadline)
+    try:
+        with socket.create_connection((question.endpoint.address, question.endpoint.port), timeout=left) as tcp:
+            tcp.sendall(struct.pack("!H", len(question.wire)) + question.wire)
+            return question.parse(receive_tcp(tcp, deadline))
+    except TimeoutError:
+        return None
+    except (OSError, EOFError) as error:
+        return question.error(_said(error))
 
 
 def receive_tcp(tcp: socket.socket, deadline: float) -> bytes:

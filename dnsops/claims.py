@@ -91,7 +91,7 @@ def claim(operation_id: UUID | str, *, owner: str) -> Claim | None:
         )
         if taken != 1:
             return None
-        operation = FailoverOperation.objects.select_related("hostname", "to_server").get(pk=operation_id)
+        operation = FailoverOperation.objects.get(pk=operation_id)
         steps = {StepKind(step.kind): step for step in operation.steps.all()}
         changes = list(operation.dns_changes.all()) if operation.fence > 1 else []
     return Claim(operation, steps, changes, operation.fence, ends)

@@ -54,14 +54,14 @@ def request_failover(
 ) -> FailoverOperation:
     """Plan again, compare with what was shown, insert a PENDING operation and tell the workers.
 
-    The same ``idempotency_key`` gives the same operation again (a double click). Raises RequestRefused; a refusal
-    is in the audit log.
+    The same ``idempotency_key`` gives the same operation again (a double click): the first one makes the second one's
+    plan stale, and where it does not, the key is unique in the database. Raises RequestRefused; a refusal is in the
+    audit log.
     """
     request = {"kind": kind.value, "to_server_id": to_server_id, "ticket": ticket, "forced": forced}
     try:
-        known = _same_click(idempotency_key, user, hostname)
-        if known is not None:
-            return known
+        if not idempotency_key or len(idempotency_key) > 64:
+            raise RequestRefused("stale", "This page was not complete. Open it again.")
         _permitted(user, hostname, reason, forced=forced, typed_hostname=typed_hostname)
         found = gather(hostname=hostname, kind=kind, to_server_id=to_server_id or None, good_for_s=conf().good_for_s)
         overridden = _judge(found, digest, forced=forced)
@@ -73,10 +73,10 @@ def request_failover(
             idempotency_key=idempotency_key,
             overridden=overridden,
         )
-    except RequestRefused as refused:
-        # The other half of a double click may have become an operation since the first look: then both get that one.
-        if refused.code != "not_permitted" and (twin := _twin(idempotency_key, user, hostname)) is not None:
-            return twin
+    except RequestRefused as found_wrong:
+        known, refused = _after_all(found_wrong, idempotency_key, user, hostname)
+        if known is not None:
+            return known
         denied = refused.code == "not_permitted"
         audit.record_apart(
             action="failover.denied" if denied else "failover.refused",
@@ -85,16 +85,22 @@ def request_failover(
             reason=reason,
             after={**request, "code": refused.code, "sentence": refused.sentence},
         )
-        raise
+        raise refused from None
 
 
-def _twin(key: str, user: User, hostname: DedicatedHostname) -> FailoverOperation | None:
-    return FailoverOperation.objects.filter(idempotency_key=key, requested_by=user, hostname=hostname).first()
+def _after_all(
+    refused: RequestRefused, key: str, user: User, hostname: DedicatedHostname
+) -> tuple[FailoverOperation | None, RequestRefused]:
+    """A refused click may be the other half of a double click, or of a page that is used again: then say that."""
+    if refused.code == "not_permitted":
+        return None, refused
+    try:
+        return _same_click(key, user, hostname), refused
+    except RequestRefused as used_again:
+        return None, used_again
 
 
 def _same_click(key: str, user: User, hostname: DedicatedHostname) -> FailoverOperation | None:
-    if not key or len(key) > 64:
-        raise RequestRefused("stale", "This page was not complete. Open it again.")
     known = FailoverOperation.objects.filter(idempotency_key=key).first()
     if known is None:
         return None

@@ -15,7 +15,12 @@ from dnsops.secrets import load_key
 
 def zone_for(fqdn: str) -> Zone | None:
     """The zone that holds ``fqdn`` (the longest), with its key and name servers; None where there is none."""
-    zones = {zone.name: zone for zone in Zone.objects.select_related("key").prefetch_related("name_servers")}
+    labels = fqdn.split(".")
+    names = [".".join(labels[first:]) for first in range(len(labels))]
+    zones = {
+        zone.name: zone
+        for zone in Zone.objects.filter(name__in=names).select_related("key").prefetch_related("name_servers")
+    }
     return zones.get(zone_of(fqdn, zones))
 
 
