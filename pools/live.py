@@ -16,6 +16,7 @@ import msgpack
 from django.db.models import Max
 
 from pools import redis_store
+from pools.columns import unpacked
 from pools.models import HostnameStatus
 from pools.redis_store import BrokerLost
 
@@ -143,9 +144,9 @@ def pack_ages(*, at: float, complete: bool, ages: Mapping[int, tuple[float, floa
     return cast("bytes", msgpack.packb({"at": at, "complete": complete, "ages": dict(ages)}))
 
 
-def pack_latest(*, at: float, checks: Mapping[str, tuple[float, str, int, float | None]]) -> bytes:
-    """Pack one shard's newest results: ``checks`` is check key -> (epoch, health, streak, latency in ms)."""
-    return cast("bytes", msgpack.packb({"at": at, "checks": checks}))
+def pack_latest(*, at: float, columns: Mapping[str, bytes]) -> bytes:
+    """Pack one shard's newest results: ``columns`` as ``Columns.packed()`` gives them."""
+    return cast("bytes", msgpack.packb({"at": at, "columns": dict(columns)}))
 
 
 def latest(shards: int) -> dict[str, Latest]:
@@ -155,11 +156,8 @@ def latest(shards: int) -> dict[str, Latest]:
             blobs = cast("list[bytes | None]", redis.mget([f"a365:shard:{shard}:latest" for shard in range(shards)]))
     except BrokerLost:
         return {}
-    return {
-        key: Latest(*values)
-        for shard in _unpacked([blob for blob in blobs if blob])
-        for key, values in shard["checks"].items()
-    }
+    packed = _unpacked([blob for blob in blobs if blob])
+    return {key: Latest(*values) for shard in packed for key, values in unpacked(shard["columns"])}
 
 
 def _unpacked(blobs: list[Any]) -> list[dict[str, Any]]:

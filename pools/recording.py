@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from django.db import transaction
 
 from pools import live
+from pools.columns import Columns, OldestOf
 from pools.health import CheckHealth, CheckKind, Health, advance, observed_health, prober_doubts_itself, restored
 from pools.models import CheckState, FailoverTarget, HealthTransition, ProbeShard
 from pools.probing.result import Cause, ProbeResult
@@ -54,6 +55,8 @@ class Recorder:
     _known: dict[str, _Known] = field(default_factory=dict)
     _hostnames_of_server: dict[int, frozenset[int]] = field(default_factory=dict)
     _ages_by: dict[int, list[str]] = field(default_factory=dict)
+    _columns: Columns = field(default_factory=lambda: Columns(()))
+    _oldest: dict[int, OldestOf] = field(default_factory=dict)
 
     def load(self, checks: Iterable[Check], *, fence: int) -> None:
         """Start from the rows; make rows for new checks, put changed ones right, delete those of checks that are gone.
@@ -76,6 +79,19 @@ class Recorder:
         for key, check in self.checks.items():
             for hostname_id in self._hostnames_of(check):
                 self._ages_by.setdefault(hostname_id, []).append(key)
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        """Make the columns for the checks that there are now."""
+        before, self._columns = self._columns, Columns(self.checks)
+        self._columns.take_over(before)
+        for key, known in self._known.items():
+            self._columns.became(key, known.state)
+        number, checks = self._columns.number, self.checks
+        self._oldest = {
+            hostname_id: OldestOf((number[key], checks[key].interval_s) for key in keys)
+            for hostname_id, keys in self._ages_by.items()
+        }
 
     def hostname_ids(self) -> set[int]:
         """Return the hostnames that this shard's checks tell something about."""
@@ -114,6 +130,8 @@ class Recorder:
             )
             refresh_hostnames(hostname_ids, latency_ms=latency_ms)
         self._known |= pending
+        for key, known in pending.items():
+            self._columns.became(key, known.state)
         return hostname_ids
 
     def _advance(self, results: Iterable[ProbeResult]) -> tuple[dict[str, _Known], list[HealthTransition]]:
@@ -124,6 +142,7 @@ class Recorder:
             if check is None:
                 continue
             self.seen[result.key] = (result.at, result.ok, result.latency_ms)
+            self._columns.saw(self._columns.number[result.key], result.at, result.latency_ms)
             known = pending.get(result.key) or self._known.get(result.key, _NOTHING)
             state, moved = advance(known.state, observed_health(ok=result.ok, degraded=result.degraded), check.policy)
             evidence = _evidence(check, known, state, result)
@@ -180,21 +199,13 @@ class Recorder:
 
     def ages(self) -> dict[int, tuple[float, float]]:
         """Return for each hostname whose results are all in: epoch and interval of the one that goes stale first."""
-        ages: dict[int, tuple[float, float]] = {}
-        seen, checks = self.seen, self.checks
-        for hostname_id, keys in self._ages_by.items():
-            first: tuple[float, float, float] | None = None
-            for key in keys:
-                if key not in seen:
-                    break
-                at, interval_s = seen[key][0], checks[key].interval_s
-                stale_at = at + 2.5 * interval_s
-                if first is None or stale_at < first[0]:
-                    first = (stale_at, at, interval_s)
-            else:
-                if first is not None:
-                    ages[hostname_id] = (first[1], first[2])
-        return ages
+        at = self._columns.at
+        found = ((hostname_id, oldest.find(at)) for hostname_id, oldest in self._oldest.items())
+        return {hostname_id: age for hostname_id, age in found if age is not None}
+
+    def packed_latest(self) -> dict[str, bytes]:
+        """Return what ``latest()`` says as columns of bytes: for Redis, each second."""
+        return self._columns.packed()
 
     def latest(self) -> dict[str, tuple[float, str, int, float | None]]:
         """Return for each check: epoch, health, streak, latency in ms."""

@@ -290,7 +290,7 @@ class _Window:
         latest = ages = b""
         if share and not self._failing:
             held.shared_at = now
-            latest = live.pack_latest(at=at, checks=held.recorder.latest())
+            latest = live.pack_latest(at=at, columns=held.recorder.packed_latest())
             ages = live.pack_ages(at=at, complete=held.recorder.complete(), ages=held.recorder.ages())
         try:
             answer = lease.flush(held.lease, at=at, latest=latest, ages=ages)
