@@ -42,8 +42,8 @@ def retry_verification(*, operation: FailoverOperation, user: User | None = None
     plan = Plan.from_dict(operation.plan)
     rows = _ask(operation, plan)
     problem = ""
-    if operation.to_server is not None:
-        checks = target_health.checks_of(operation.to_server, operation.hostname)
+    if operation.to_target is not None:
+        checks = target_health.checks_of(operation.to_target, operation.hostname)
         problem = target_health.problem_of(target_health.probe(checks, timeout_s=conf().probe_timeout_s))
     _record(operation, rows, problem, _end_of(operation, plan, rows, problem))
     operation.refresh_from_db()

@@ -188,9 +188,9 @@ class Execution(Writing):
 
     def _health_reason(self) -> str:
         """After a wait in the queue: whether the target still works. A forced operation has been decided already."""
-        if self.operation.forced or self.operation.to_server is None:
+        if self.operation.forced or self.operation.to_target is None:
             return ""
-        checks = target_health.checks_of(self.operation.to_server, self.operation.hostname)
+        checks = target_health.checks_of(self.operation.to_target, self.operation.hostname)
         problem = target_health.problem_of(target_health.probe(checks, timeout_s=self.conf.probe_timeout_s))
         return f"{self.plan.to_server} no longer works as it did at the click: {problem} Look again." if problem else ""
 
@@ -292,8 +292,8 @@ class Execution(Writing):
         if self.claim.ended(StepKind.PROBE):
             return
         found: tuple[TargetCheck, ...] = ()
-        if self.operation.to_server is not None:
-            checks = target_health.checks_of(self.operation.to_server, self.operation.hostname)
+        if self.operation.to_target is not None:
+            checks = target_health.checks_of(self.operation.to_target, self.operation.hostname)
             found = target_health.probe(checks, timeout_s=self.conf.probe_timeout_s)
         self.service_problem = target_health.problem_of(found)
         checkpoint("probed")

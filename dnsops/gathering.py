@@ -16,6 +16,8 @@ from dnsops.conf import Conf, conf
 from dnsops.lifecycle import ACTIVE, OperationKind, OperationState, StepKind, StepState
 from dnsops.models import FailoverOperation, NameServer, UpdateKey, Zone
 from dnsops.plan import (
+    ANY,
+    Aim,
     Answer,
     Plan,
     PlanError,
@@ -29,7 +31,7 @@ from dnsops.plan import (
 from dnsops.providers.base import Endpoint, OutcomeKind
 from dnsops.safety import Finding, Level, OtherOperation, SafetyFacts, TargetCheck, evaluate
 from pools.health import CheckKind
-from pools.models import DedicatedHostname, Server
+from pools.models import DedicatedHostname, Server, VirtualService
 from pools.specs import Check
 
 # When a writer last accepted a zone's key (time.monotonic()): not asked twice between the preview and the click.
@@ -51,6 +53,8 @@ class Preflight:
     checked_at: datetime
     to_server: Server | None = None
     from_server: Server | None = None
+    to_virtual_service: VirtualService | None = None
+    from_virtual_service: VirtualService | None = None
     active_operation: FailoverOperation | None = None
 
     @property
@@ -75,13 +79,17 @@ class Preflight:
 
 
 def preflight(
-    *, hostname: DedicatedHostname, kind: OperationKind, to_server: Server | None = None, probe: bool = True
+    *,
+    hostname: DedicatedHostname,
+    kind: OperationKind,
+    to_server: Server | VirtualService | None = None,
+    probe: bool = True,
 ) -> Preflight:
     """Ask every authoritative server and probe the target, changing nothing. One that fails is in the audit log.
 
     ``probe`` False: the standing checks' latest results are used instead of fresh probes, and nothing is logged.
     """
-    found = gather(hostname=hostname, kind=kind, to_server_id=to_server.pk if to_server else None, probe=probe)
+    found = gather(hostname=hostname, kind=kind, to=aim_of(to_server), probe=probe)
     if found.blocked and probe:
         audit.record(
             action="failover.preflight",
@@ -97,7 +105,7 @@ def gather(
     *,
     hostname: DedicatedHostname,
     kind: OperationKind,
-    to_server_id: int | None,
+    to: Aim = ANY,
     probe: bool = True,
     good_for_s: float = 0.0,
 ) -> Preflight:
@@ -106,7 +114,14 @@ def gather(
 
     ``good_for_s``: how old a good result of the target's web services may be, to be used again.
     """
-    return _Gathering(hostname, kind, to_server_id, probe, good_for_s).preflight()
+    return _Gathering(hostname, kind, to, probe, good_for_s).preflight()
+
+
+def aim_of(target: Server | VirtualService | None) -> Aim:
+    """Name a target; None: none in particular."""
+    if target is None:
+        return ANY
+    return Aim(target.pk) if isinstance(target, Server) else Aim(virtual_service_id=target.pk)
 
 
 def active_operation(hostname: DedicatedHostname) -> FailoverOperation | None:
@@ -138,14 +153,14 @@ class _Gathering:
 
     hostname: DedicatedHostname
     kind: OperationKind
-    to_server_id: int | None
+    to: Aim
     probe: bool
     good_for_s: float
     conf: Conf = field(default_factory=conf)
     zone: Zone | None = None
     endpoints: list[Endpoint] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
-    servers: dict[int, Server] = field(default_factory=dict)
+    aims: dict[Aim, Server | VirtualService] = field(default_factory=dict)
     active: list[FailoverOperation] = field(default_factory=list)
     since_last_s: float | None = None
 
@@ -157,13 +172,14 @@ class _Gathering:
             plan = (
                 build_failback_plan(facts)
                 if self.kind is OperationKind.FAILBACK
-                else build_failover_plan(facts, self.to_server_id)
+                else build_failover_plan(facts, to=self.to)
             )
         except PlanError as error:
             return self._result(None, str(error), [], active)
-        if self.kind is OperationKind.FAILBACK and self.to_server_id not in {None, plan.to_server_id}:
+        planned = Aim(plan.to_server_id, plan.to_virtual_service_id)
+        if self.kind is OperationKind.FAILBACK and self.to not in {ANY, planned}:
             return self._result(None, "A failback leads to the primary only. Look again.", [], active)
-        probing = early or (self._probe(plan.to_server_id) if self.probe else None)
+        probing = early or (self._probe(planned) if self.probe else None)
         findings = evaluate(self._safety_facts(plan, probing, active))
         return self._result(plan, "", findings, active)
 
@@ -172,10 +188,9 @@ class _Gathering:
         self.zone = wiring.zone_for(self.hostname.fqdn)
         self.endpoints = wiring.endpoints_of(self.zone)
         with asking.Asking(self.endpoints, self.hostname.fqdn, timeout_s=self.conf.ask_timeout_s) as questions:
-            targets = list(self.hostname.targets.select_related("server__trusted_application_pool").order_by("order"))
-            self.servers = {target.server_id: target.server for target in targets}
-            known = self.to_server_id in self.servers
-            early = self._probe(self.to_server_id) if self.probe and known and self.to_server_id else None
+            targets = list(self.hostname.targets.with_aims().order_by("order"))
+            self.aims = {aim_of(target.aim): target.aim for target in targets}
+            early = self._probe(self.to) if self.probe and self.to in self.aims else None
             self.active = _active_operations()
             self.since_last_s = self._since_last_s()
             self.answers = questions.answers()
@@ -188,14 +203,14 @@ class _Gathering:
             zone=self.zone.name if self.zone else "",
             writer=writer.name if writer else "",
             targets=tuple(
-                Target(t.server_id, t.server.name, t.server.fqdn, t.server.address, t.order) for t in targets
+                Target(t.server_id or 0, t.name, t.fqdn, t.address, t.order, t.virtual_service_id or 0) for t in targets
             ),
             answers=tuple(self.answers),
         )
         return facts, early
 
-    def _probe(self, server_id: int) -> Future[tuple[TargetCheck, ...]]:
-        checks = target_health.checks_of(self.servers[server_id], self.hostname)
+    def _probe(self, to: Aim) -> Future[tuple[TargetCheck, ...]]:
+        checks = target_health.checks_of(self.aims[to], self.hostname)
         return _probers.submit(
             target_health.probe, checks, timeout_s=self.conf.probe_timeout_s, good_for_s=self.good_for_s
         )
@@ -203,7 +218,7 @@ class _Gathering:
     def _safety_facts(
         self, plan: Plan, probing: Future[tuple[TargetCheck, ...]] | None, active: FailoverOperation | None
     ) -> SafetyFacts:
-        target = self.servers[plan.to_server_id]
+        target = self.aims[Aim(plan.to_server_id, plan.to_virtual_service_id)]
         healthy = target_health.healthy_for(target, self.hostname) if self.kind is OperationKind.FAILBACK else None
         writable, why = self._writable(plan)
         return SafetyFacts(
@@ -255,6 +270,8 @@ class _Gathering:
     def _result(
         self, plan: Plan | None, error: str, findings: list[Finding], active: FailoverOperation | None
     ) -> Preflight:
+        to = self.aims.get(Aim(plan.to_server_id, plan.to_virtual_service_id)) if plan else None
+        come_from = next((aim for aim in self.aims.values() if plan and aim.name == plan.from_server), None)
         return Preflight(
             hostname=self.hostname,
             kind=self.kind,
@@ -264,8 +281,10 @@ class _Gathering:
             answers=self.answers,
             digest=preflight_digest(plan, findings) if plan else "",
             checked_at=timezone.now(),
-            to_server=self.servers.get(plan.to_server_id) if plan else None,
-            from_server=next((s for s in self.servers.values() if plan and s.name == plan.from_server), None),
+            to_server=to if isinstance(to, Server) else None,
+            to_virtual_service=to if isinstance(to, VirtualService) else None,
+            from_server=come_from if isinstance(come_from, Server) else None,
+            from_virtual_service=come_from if isinstance(come_from, VirtualService) else None,
             active_operation=active,
         )
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from dnsops.lifecycle import ACTIVE, OperationKind, OperationState, StepKind, StepState
 from pools.fields import PORT_VALIDATORS
-from pools.models import DedicatedHostname, FqdnField, Server
+from pools.models import DedicatedHostname, FqdnField, Server, VirtualService
 
 
 def _choices(values: Any) -> list[tuple[str, str]]:
@@ -128,8 +128,10 @@ class FailoverOperation(models.Model):
     kind = models.CharField(max_length=8, choices=_choices(OperationKind))
     state = models.CharField(max_length=10, choices=_choices(OperationState), default=OperationState.PENDING.value)
     from_server = models.ForeignKey(Server, models.SET_NULL, null=True, related_name="+")
+    from_virtual_service = models.ForeignKey(VirtualService, models.SET_NULL, null=True, related_name="+")
     from_text = models.CharField(max_length=255)
     to_server = models.ForeignKey(Server, models.SET_NULL, null=True, related_name="+")
+    to_virtual_service = models.ForeignKey(VirtualService, models.SET_NULL, null=True, related_name="+")
     to_text = models.CharField(max_length=255)
     plan: models.JSONField[Any, Any] = models.JSONField(help_text="dnsops.plan.Plan, as it was shown")
     digest = models.CharField(max_length=64)
@@ -172,6 +174,11 @@ class FailoverOperation(models.Model):
     def get_absolute_url(self) -> str:
         """The operation's permanent page."""
         return reverse("dnsops:operation", args=[self.pk])
+
+    @property
+    def to_target(self) -> Server | VirtualService | None:
+        """Where it leads, while that is still in the estate."""
+        return self.to_server or self.to_virtual_service
 
 
 class OperationStep(models.Model):

@@ -13,7 +13,8 @@ from django.utils import timezone
 
 from dnsops.lifecycle import ACTIVE, OperationKind, OperationState, Seen, StepKind, StepState
 from dnsops.models import FailoverOperation, OperationStep
-from pools.models import DedicatedHostname, Server, TrustedApplication
+from dnsops.plan import Plan
+from pools.models import DedicatedHostname, FailoverTarget, Server, TrustedApplication, VirtualService
 from pools.overview import OperationNote
 
 RECENT = timedelta(hours=2)
@@ -162,9 +163,9 @@ class OperationPage:
 
 def find_operations() -> QuerySet[FailoverOperation]:
     """Operations with what their pages say, in a constant number of queries."""
-    return FailoverOperation.objects.select_related("hostname", "from_server", "to_server").prefetch_related(
-        Prefetch("steps", OperationStep.objects.order_by("order"))
-    )
+    return FailoverOperation.objects.select_related(
+        "hostname", "from_server", "from_virtual_service", "to_server", "to_virtual_service"
+    ).prefetch_related(Prefetch("steps", OperationStep.objects.order_by("order")))
 
 
 def operation_page(operation: FailoverOperation) -> OperationPage:
@@ -360,10 +361,42 @@ def affected_by(hostname: DedicatedHostname) -> Affected:
     return Affected([application.ucc.name for application in applications], str(hostname.trusted_application_pool))
 
 
-def other_targets(hostname: DedicatedHostname, chosen_id: int | None, active_id: int | None) -> list[Server]:
-    """Standbys that could be chosen in place of the one that is."""
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A target that could be chosen in place of the one that is; ``to_value`` names it in an address."""
+
+    name: str
+    to_value: str
+
+
+def other_targets(hostname: DedicatedHostname, *taken: str) -> list[Choice]:
+    """Standbys that could be chosen in place of the one that is; ``taken``: names of the chosen and the active one."""
     return [
-        target.server
+        Choice(target.name, to_of(target))
         for target in hostname.targets.all()
-        if target.order > 1 and target.server_id not in {chosen_id, active_id}
+        if target.order > 1 and target.name not in taken
     ]
+
+
+def to_text(aim: Server | VirtualService) -> str:
+    """How a target is named in an address: a server's id, or ``v`` and a virtual service's."""
+    return str(aim.pk) if isinstance(aim, Server) else f"v{aim.pk}"
+
+
+def to_of(target: FailoverTarget) -> str:
+    """How this target is named in an address."""
+    return to_text(target.aim)
+
+
+def to_of_plan(plan: Plan | None) -> str:
+    """How a plan's target is named in a form; "" without a plan."""
+    if plan is None:
+        return ""
+    return f"v{plan.to_virtual_service_id}" if plan.to_virtual_service_id else str(plan.to_server_id)
+
+
+def ids_of(to: str) -> tuple[int, int]:
+    """The server's and the virtual service's id that ``to`` names; 0 for what it does not name."""
+    number = to.removeprefix("v")
+    known = int(number) if number.isascii() and number.isdecimal() and len(number) < 19 else 0
+    return (0, known) if to.startswith("v") else (known, 0)

@@ -49,7 +49,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What an operation will do, and to whom. ``digest`` (SHA-256 over the canonical content) binds a click to it."""
+    """What an operation will do, and to whom. ``digest`` (SHA-256 over the canonical content) binds a click to it.
+
+    The target is a server (``to_server_id``) or a virtual service (``to_virtual_service_id``); the other one is 0.
+    """
 
     kind: str
     hostname: str
@@ -60,6 +63,7 @@ class Plan:
     writer: str
     change: Change
     digest: str
+    to_virtual_service_id: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """The form in which it is stored as JSON."""
@@ -119,14 +123,33 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Aim:
+    """Which target is meant: a server or a virtual service, by its database id; 0 and 0: none in particular."""
+
+    server_id: int = 0
+    virtual_service_id: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.server_id or self.virtual_service_id)
+
+
+ANY = Aim()
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
-    """A server that the hostname may point at. ``order`` 1 is the primary."""
+    """A server, or a virtual service (then ``server_id`` is 0), that the hostname may point at. 1 is the primary."""
 
     server_id: int
     name: str
     fqdn: str
     address: str
     order: int
+    virtual_service_id: int = 0
+
+    def is_meant(self, aim: Aim) -> bool:
+        """Whether ``aim`` names this target."""
+        return (self.server_id, self.virtual_service_id) == (aim.server_id, aim.virtual_service_id)
 
     def value(self, record_type: str) -> str:
         """What a record of this type says when it points here."""
@@ -175,24 +198,25 @@ def active_target(facts: PlanFacts) -> Target:
             return target
     raise PlanError(
         f"DNS points {facts.hostname} at {rrset.values[0]}, which is none of its targets. Somebody changed it "
-        "elsewhere: add that server to the targets, or put the record right in DNS."
+        "elsewhere: add that to the targets, or put the record right in DNS."
     )
 
 
-def build_failover_plan(facts: PlanFacts, to_server_id: int | None = None) -> Plan:
+def build_failover_plan(facts: PlanFacts, to_server_id: int | None = None, *, to: Aim = ANY) -> Plan:
     """Plan away from where DNS points now: to the given standby, or to the best one. Raises PlanError."""
+    to = Aim(to_server_id) if to_server_id else to
     active = active_target(facts)
     standbys = [target for target in facts.targets if target.order != 1]
     if not standbys:
         raise PlanError(f"{facts.hostname} has no standby: a failover needs a second target. Add one to the estate.")
-    if to_server_id is None:
+    if not to:
         chosen = next((target for target in standbys if target is not active), None)
         if chosen is None:
             raise PlanError(
                 f"{facts.hostname} is already on {active.name}, its only standby. To go to the primary, fail back."
             )
     else:
-        chosen = _target(facts, to_server_id)
+        chosen = _target(facts, to)
         if chosen.order == 1 and chosen is not active:
             raise PlanError(f"{chosen.name} is the primary of {facts.hostname}. To go there, fail back.")
     return _plan(OperationKind.FAILOVER, facts, active, chosen)
@@ -244,11 +268,11 @@ def _writer_silent(facts: PlanFacts, said: Answer | None) -> str:
     return f"{sentence} No other server answers either: check the network between this machine and the DNS servers."
 
 
-def _target(facts: PlanFacts, server_id: int) -> Target:
+def _target(facts: PlanFacts, to: Aim) -> Target:
     for target in facts.targets:
-        if target.server_id == server_id:
+        if target.is_meant(to):
             return target
-    raise PlanError(f"The chosen server is not a target of {facts.hostname} any more. Look again.")
+    raise PlanError(f"What was chosen is not a target of {facts.hostname} any more. Look again.")
 
 
 def _plan(kind: OperationKind, facts: PlanFacts, active: Target, chosen: Target) -> Plan:
@@ -263,6 +287,7 @@ def _plan(kind: OperationKind, facts: PlanFacts, active: Target, chosen: Target)
         from_server=active.name,
         to_server=chosen.name,
         to_server_id=chosen.server_id,
+        to_virtual_service_id=chosen.virtual_service_id,
         writer=facts.writer,
         change=Change(zone=facts.zone, name=facts.hostname, expected=expected, new=new),
         digest="",

@@ -18,6 +18,7 @@ from dnsops.conf import conf
 from dnsops.gathering import Preflight, active_operation, gather, only_waits
 from dnsops.lifecycle import STEP_ORDER, OperationKind, OperationState, StepState
 from dnsops.models import FailoverOperation, OperationStep
+from dnsops.plan import Aim
 from pools import live
 from pools.models import DedicatedHostname
 
@@ -51,19 +52,24 @@ def request_failover(
     idempotency_key: str,
     forced: bool = False,
     typed_hostname: str = "",
+    to_virtual_service_id: int = 0,
 ) -> FailoverOperation:
     """Plan again, compare with what was shown, insert a PENDING operation and tell the workers.
 
+    The target is the server or the virtual service of that id; 0 and 0: the best standby, or the primary.
     The same ``idempotency_key`` gives the same operation again (a double click): the first one makes the second one's
     plan stale, and where it does not, the key is unique in the database. Raises RequestRefused; a refusal is in the
     audit log.
     """
     request = {"kind": kind.value, "to_server_id": to_server_id, "ticket": ticket, "forced": forced}
+    if to_virtual_service_id:
+        request["to_virtual_service_id"] = to_virtual_service_id
     try:
         if not idempotency_key or len(idempotency_key) > 64:
             raise RequestRefused("stale", "This page was not complete. Open it again.")
         _permitted(user, hostname, reason, forced=forced, typed_hostname=typed_hostname)
-        found = gather(hostname=hostname, kind=kind, to_server_id=to_server_id or None, good_for_s=conf().good_for_s)
+        to = Aim(to_server_id, to_virtual_service_id)
+        found = gather(hostname=hostname, kind=kind, to=to, good_for_s=conf().good_for_s)
         overridden = _judge(found, digest, forced=forced)
         return _insert(
             found,
@@ -200,7 +206,9 @@ def _new_operation(
         kind=plan.kind,
         from_server=found.from_server,
         from_text=plan.from_server,
+        from_virtual_service=found.from_virtual_service,
         to_server=found.to_server,
+        to_virtual_service=found.to_virtual_service,
         to_text=plan.to_server,
         plan=plan.as_dict(),
         digest=found.digest,

@@ -21,6 +21,7 @@ class Level(StrEnum):
 class Rule(StrEnum):
     """The rules' names, as the audit log records them."""
 
+    TARGET_VIP = "target_vip"
     TARGET_UCC = "target_ucc"
     TARGET_WEB = "target_web"
     TARGET_CERTIFICATE = "target_certificate"
@@ -65,6 +66,7 @@ class Finding:
 class TargetCheckKind(StrEnum):
     """What was asked of the target."""
 
+    VIP = "vip"
     UCC = "ucc"
     WEB = "web"
     CERTIFICATE = "cert"
@@ -137,6 +139,11 @@ class SafetyFacts:
 
 def _finding(rule: Rule, level: Level, sentence: str, subject: str = "") -> Finding:
     return Finding(rule.value, level, sentence, subject, rule not in NEVER_OVERRIDABLE)
+
+
+def target_vip(facts: SafetyFacts) -> Finding | None:
+    """The VIP of a target that is a virtual service must answer."""
+    return _target_finding(facts, TargetCheckKind.VIP, Rule.TARGET_VIP)
 
 
 def target_ucc(facts: SafetyFacts) -> Finding | None:
@@ -388,6 +395,7 @@ RULES: tuple[Callable[[SafetyFacts], Finding | None], ...] = (
     writer_reachable,
     writer_accepts_key,
     answers_agree,
+    target_vip,
     target_ucc,
     target_web,
     target_certificate,

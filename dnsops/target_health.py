@@ -1,4 +1,4 @@
-"""Fresh probes of a server that a hostname may be moved to, and how long it has been healthy."""
+"""Fresh probes of a target that a hostname may be moved to, and how long it has been healthy."""
 
 from __future__ import annotations
 
@@ -6,39 +6,52 @@ import time
 from dataclasses import replace
 from datetime import timedelta
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.utils import timezone
 
+from dnsops.behind_vip import counting_checks, through_vip
 from dnsops.safety import TargetCheck, TargetCheckKind
 from pools import live, services as pools_services
-from pools.health import CheckKind, Health
-from pools.models import CheckState, DedicatedHostname, Server, TrustedApplication
+from pools.estate import spec_of
+from pools.health import KNOCKS, CheckKind, Health
+from pools.models import CheckState, DedicatedHostname, Server, TrustedApplication, VirtualService
 from pools.probing.result import ProbeResult
 from pools.specs import ApplicationSpec, Check, Estate, HostnameSpec, ServerSpec, checks_of as estate_checks_of
 
 KINDS = {
+    CheckKind.VIP: TargetCheckKind.VIP,
     CheckKind.UCC: TargetCheckKind.UCC,
     CheckKind.WEB: TargetCheckKind.WEB,
     CheckKind.CERT: TargetCheckKind.CERTIFICATE,
 }
 
 
-def checks_of(server: Server, hostname: DedicatedHostname) -> list[Check]:
-    """The checks that say whether this server can serve this hostname: its UCC ports, web services, certificate.
+def checks_of(aim: Server | VirtualService, hostname: DedicatedHostname) -> list[Check]:
+    """The checks that say whether this target can serve this hostname: its UCC ports, web services, certificate.
 
-    The same as the standing checks of the estate, read for this one server: a click does not wait for all the others.
+    Of a virtual service: its VIP, web services and certificate through it, and the same on each of its real servers.
+    The same as the standing checks of the estate, read for this one target: a click does not wait for all the others.
     """
-    pool_id = server.trusted_application_pool_id
-    applications = TrustedApplication.objects.filter(trusted_application_pool_id=pool_id).order_by("port")
+    service = aim if isinstance(aim, VirtualService) else None
+    servers = service.servers if service else [aim] if isinstance(aim, Server) else []
+    pool_ids = {server.trusted_application_pool_id for server in servers}
+    applications = TrustedApplication.objects.filter(trusted_application_pool__in=pool_ids).order_by("port")
     estate = Estate(
-        servers=(ServerSpec(server.pk, server.name, server.address, pool_id, server.web_port, server.web_path),),
-        applications=tuple(
-            ApplicationSpec(pk, ucc, pool_id, port)
-            for pk, ucc, port in applications.values_list("id", "ucc__name", "port")
+        servers=tuple(
+            ServerSpec(s.pk, s.name, s.address, s.trusted_application_pool_id, s.web_port, s.web_path) for s in servers
         ),
-        hostnames=(HostnameSpec(hostname.pk, hostname.fqdn, (server.pk,)),),
+        applications=tuple(
+            ApplicationSpec(*values)
+            for values in applications.values_list("id", "ucc__name", "trusted_application_pool_id", "port")
+        ),
+        hostnames=(
+            HostnameSpec(
+                hostname.pk, hostname.fqdn, tuple(server.pk for server in servers), (service.pk,) if service else ()
+            ),
+        ),
+        virtual_services=(spec_of(service),) if service else (),
     )
-    return estate_checks_of(estate)
+    return [check for check in estate_checks_of(estate) if check.kind is not CheckKind.BALANCER]
 
 
 # What worked a moment ago, by check: (time.monotonic() then, the result). Kept small; a process has its own.
@@ -54,7 +67,7 @@ def probe(checks: list[Check], *, timeout_s: float, good_for_s: float = 0.0) -> 
     """
     again = {check: kept for check in checks if (kept := _still_good(check, good_for_s)) is not None}
     results = pools_services.probe_now([check for check in checks if check not in again], timeout_s)
-    found = tuple(again.get(check) or _judged(check, results.get(check.key)) for check in checks)
+    found = [again.get(check) or _judged(check, results.get(check.key)) for check in checks]
     if len(_good) > _KEPT:
         _good.clear()
     then = time.monotonic()
@@ -64,13 +77,13 @@ def probe(checks: list[Check], *, timeout_s: float, good_for_s: float = 0.0) -> 
     _good.update(
         {c: (then, f) for c, f in zip(checks, found, strict=True) if c not in again and f.ok and not f.degraded}
     )
-    return found
+    return through_vip(checks, found)
 
 
 def _still_good(check: Check, good_for_s: float) -> TargetCheck | None:
     then, found = _good.get(check, (0.0, None))
     age_s = time.monotonic() - then
-    if found is None or check.kind is CheckKind.UCC or age_s > good_for_s:
+    if found is None or check.kind in KNOCKS or age_s > good_for_s:
         return None
     return replace(found, age_s=age_s)
 
@@ -83,7 +96,7 @@ def _judged(check: Check, result: ProbeResult | None) -> TargetCheck:
     return TargetCheck(kind, check.label, result.ok, result.sentence, degraded=result.degraded, age_s=age_s)
 
 
-def stored(server: Server, hostname: DedicatedHostname) -> tuple[TargetCheck, ...]:
+def stored(aim: Server | VirtualService, hostname: DedicatedHostname) -> tuple[TargetCheck, ...]:
     """What the standing checks say, with its age; not known where the live store is lost."""
     fresh = live.freshness()
     at = fresh.oldest.get(hostname.pk) if fresh.known else None
@@ -96,7 +109,7 @@ def stored(server: Server, hostname: DedicatedHostname) -> tuple[TargetCheck, ..
             degraded=state.health == Health.DEGRADED,
             age_s=max(time.time() - at, 0.0) if at is not None else 0.0,
         )
-        for state in _states(server, hostname)
+        for state in _states(aim, hostname)
     )
 
 
@@ -106,16 +119,25 @@ def problem_of(found: tuple[TargetCheck, ...]) -> str:
     return "; ".join(bad) + "." if bad else ""
 
 
-def healthy_for(server: Server, hostname: DedicatedHostname) -> timedelta | None:
+def healthy_for(aim: Server | VirtualService, hostname: DedicatedHostname) -> timedelta | None:
     """For how long the standing checks have all been good; None where one is not, or is not known."""
-    found = list(_states(server, hostname))
+    found = _states(aim, hostname)
     if not found or any(state.health not in {Health.UP, Health.DEGRADED} for state in found):
         return None
     return timezone.now() - max(state.since for state in found)
 
 
-def _states(server: Server, hostname: DedicatedHostname) -> QuerySet[CheckState]:
-    return CheckState.objects.filter(
-        Q(kind=CheckKind.UCC.value) | Q(hostname=hostname, kind__in=[CheckKind.WEB.value, CheckKind.CERT.value]),
-        server=server,
-    )
+def _states(aim: Server | VirtualService, hostname: DedicatedHostname) -> list[CheckState]:
+    """The standing checks that count for a target; those of a virtual service that were never asked are unknown."""
+    if isinstance(aim, Server):
+        own = Q(hostname=hostname, kind__in=[CheckKind.WEB.value, CheckKind.CERT.value])
+        return list(CheckState.objects.filter(Q(kind=CheckKind.UCC.value) | own, server=aim))
+    checks = checks_of(aim, hostname)
+    rows = {state.key: state for state in CheckState.objects.filter(key__in=[check.key for check in checks])}
+    states = {
+        check.key: rows.get(check.key) or CheckState(key=check.key, kind=check.kind.value, label=check.label)
+        for check in checks
+    }
+    known = {Health.UP.value: True, Health.DEGRADED.value: True, Health.DOWN.value: False}
+    answers = [known.get(states[check.key].health) for check in checks]
+    return [states[check.key] for check in counting_checks(checks, answers)]

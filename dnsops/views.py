@@ -19,7 +19,7 @@ from dnsops import pages, services
 from dnsops.lifecycle import OperationKind, OperationState
 from dnsops.models import FailoverOperation
 from dnsops.timeline import timeline as merged_timeline
-from pools.models import DedicatedHostname, Server
+from pools.models import DedicatedHostname, Server, VirtualService
 from pools.pages import find_hostname
 
 PAGE_SIZE = 50
@@ -36,13 +36,14 @@ def _kind(text: str) -> OperationKind:
         raise Http404("This is neither a failover nor a failback.") from None
 
 
-def _server(hostname: DedicatedHostname, pk: str) -> Server | None:
-    if not pk:
+def _aim(hostname: DedicatedHostname, to: str) -> Server | VirtualService | None:
+    """The target that ``to`` names: a server's id, or ``v`` and a virtual service's."""
+    if to in {"", "0"}:
         return None
     for target in hostname.targets.all():
-        if str(target.server_id) == pk:
-            return target.server
-    raise Http404(f"That server is not a target of {hostname}.")
+        if pages.to_of(target) == to:
+            return target.aim
+    raise Http404(f"That is not a target of {hostname}.")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -53,14 +54,14 @@ def preflight(request: HttpRequest, fqdn: str) -> HttpResponse:
         return _request(request, fqdn)
     hostname = find_hostname(fqdn)
     kind = _kind(request.GET.get("kind", ""))
-    return _dialog(request, hostname, kind, _server(hostname, request.GET.get("to", "")))
+    return _dialog(request, hostname, kind, _aim(hostname, request.GET.get("to", "")))
 
 
 def _dialog(
     request: HttpRequest,
     hostname: DedicatedHostname,
     kind: OperationKind,
-    to_server: Server | None,
+    to_server: Server | VirtualService | None,
     refused: services.RequestRefused | None = None,
 ) -> HttpResponse:
     """Render the dialog; after a refusal with what was refused, and with fresh facts only when asked to look again."""
@@ -68,38 +69,41 @@ def _dialog(
     plan = seen.plan if seen else None
     context = {
         "hostname": hostname, "kind": kind.value, "verb": pages.KIND_VERB[kind], "seen": seen, "plan": plan,
-        "refused": refused, "to": to_server, "to_name": _target_name(hostname, kind, to_server, plan),
+        "refused": refused, "to": to_server, "to_value": pages.to_of_plan(plan),
+        "to_name": _target_name(hostname, kind, to_server, plan),
         "affected": pages.affected_by(hostname), "may_force": may(request.user, Capability.FORCE),
         "idempotency_key": uuid.uuid4().hex, "posted": request.POST, "again": _again(request, kind, to_server),
         "kept_reason": request.GET.get("reason", "")[:2000], "kept_ticket": request.GET.get("ticket", "")[:60],
-        "others": pages.other_targets(hostname, plan.to_server_id if plan else None, _active_id(hostname))
+        "others": pages.other_targets(hostname, plan.to_server if plan else "", _active_name(hostname))
         if kind is OperationKind.FAILOVER else [],
     }  # fmt: skip
     template = f"dnsops/preflight.html{'#dialog' if _wants_part(request) else ''}"
     return render(request, template, context, status=409 if refused else 200)
 
 
-def _again(request: HttpRequest, kind: OperationKind, to_server: Server | None) -> str:
+def _again(request: HttpRequest, kind: OperationKind, to_server: Server | VirtualService | None) -> str:
     """The query of “Look again”, which keeps what was typed."""
     typed = {"reason": request.POST.get("reason", "")[:2000], "ticket": request.POST.get("ticket", "")[:60]}
-    chosen = {"to": str(to_server.pk)} if to_server else {}
+    chosen = {"to": pages.to_text(to_server)} if to_server else {}
     return urlencode({"kind": kind.value, **chosen, **{key: value for key, value in typed.items() if value}})
 
 
-def _active_id(hostname: DedicatedHostname) -> int | None:
+def _active_name(hostname: DedicatedHostname) -> str:
     status = getattr(hostname, "status", None)
-    return status.active_server_id if status else None
+    return status.active.name if status and status.active else ""
 
 
-def _target_name(hostname: DedicatedHostname, kind: OperationKind, to_server: Server | None, plan: Any) -> str:
+def _target_name(
+    hostname: DedicatedHostname, kind: OperationKind, to_server: Server | VirtualService | None, plan: Any
+) -> str:
     if plan:
         return str(plan.to_server)
     if to_server:
         return to_server.name
     targets = list(hostname.targets.all())
     if kind is OperationKind.FAILBACK:
-        return targets[0].server.name if targets else "its primary"
-    return targets[1].server.name if len(targets) > 1 else "a standby"
+        return targets[0].name if targets else "its primary"
+    return targets[1].name if len(targets) > 1 else "a standby"
 
 
 def _request(request: HttpRequest, fqdn: str) -> HttpResponse:
@@ -107,12 +111,14 @@ def _request(request: HttpRequest, fqdn: str) -> HttpResponse:
     hostname = get_object_or_404(DedicatedHostname, fqdn=fqdn)
     kind = _kind(request.POST.get("kind", ""))
     to = request.POST.get("to", "")
+    server_id, service_id = pages.ids_of(to)
     try:
         operation = services.request_failover(
             user=request.user,  # type: ignore[arg-type]  # require() lets only a signed-in User through
             hostname=hostname,
             kind=kind,
-            to_server_id=int(to) if to.isdecimal() and len(to) < 19 else 0,
+            to_server_id=server_id,
+            to_virtual_service_id=service_id,
             digest=request.POST.get("digest", ""),
             reason=request.POST.get("reason", "").strip(),
             ticket=request.POST.get("ticket", "").strip()[:60],
@@ -122,7 +128,7 @@ def _request(request: HttpRequest, fqdn: str) -> HttpResponse:
         )
     except services.RequestRefused as refused:
         hostname = find_hostname(fqdn)
-        return _dialog(request, hostname, kind, _server(hostname, to), refused)
+        return _dialog(request, hostname, kind, _aim(hostname, to), refused)
     url = operation.get_absolute_url()
     return HttpResponseClientRedirect(url) if _wants_part(request) else redirect(url)
 
@@ -194,7 +200,7 @@ def readiness(request: HttpRequest, fqdn: str) -> HttpResponse:
     """Fragment: “Can we fail over now?”, from live DNS and the latest results."""
     hostname = find_hostname(fqdn)
     status = getattr(hostname, "status", None)
-    away = status is not None and status.active_server_id is not None and not status.on_primary
+    away = status is not None and status.active is not None and not status.on_primary
     kind = OperationKind.FAILBACK if away else OperationKind.FAILOVER
     seen = services.preflight(hostname=hostname, kind=kind, probe=False)
     return render(request, "dnsops/readiness.html", {"seen": seen, "hostname": hostname, "verb": pages.KIND_VERB[kind]})

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from django.conf import settings
 
 from pools import lease
-from pools.health import CheckKind
+from pools.health import KNOCKS
 from pools.probing.engine import ask_once, knock_once
 from pools.probing.result import ProbeResult
 from pools.redis_store import BrokerLost
@@ -17,7 +17,7 @@ from pools.specs import Check
 
 def probe_now(checks: Sequence[Check], timeout_s: float = 3.0) -> dict[str, ProbeResult]:
     """Ask all of ``checks`` at once; return a result for each key within ``timeout_s``. Not inside an event loop."""
-    if all(check.kind is CheckKind.UCC for check in checks):
+    if all(check.kind in KNOCKS for check in checks):
         return knock_once(checks, timeout_s)
     return asyncio.run(ask_once(checks, timeout_s, ca_file=settings.POOLS["ca_file"]))
 

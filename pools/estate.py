@@ -10,9 +10,9 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from pools import redis_store
-from pools.models import DedicatedHostname, FailoverTarget, Server, TrustedApplication
+from pools.models import DedicatedHostname, FailoverTarget, Server, TrustedApplication, VirtualService
 from pools.redis_store import BrokerLost
-from pools.specs import ApplicationSpec, Check, Estate, HostnameSpec, ServerSpec, checks_of
+from pools.specs import ApplicationSpec, Check, Estate, HostnameSpec, ServerSpec, VirtualServiceSpec, checks_of
 
 log = logging.getLogger(__name__)
 
@@ -20,21 +20,51 @@ VERSION_KEY = "a365:estate:version"
 
 
 def read_estate() -> Estate:
-    """Read everything that checks follow from, in four queries."""
+    """Read everything that checks follow from, in a constant number of queries."""
     servers = Server.objects.values_list("id", "name", "address", "trusted_application_pool_id", "web_port", "web_path")
     applications = TrustedApplication.objects.values_list("id", "ucc__name", "trusted_application_pool_id", "port")
-    targets: dict[int, list[int]] = {}
-    for hostname_id, server_id in FailoverTarget.objects.order_by("hostname_id", "order").values_list(
-        "hostname_id", "server_id"
+    services = read_virtual_services()
+    real_servers = {service.pk: [server.pk for server in service.servers] for service in services}
+    targets: dict[int, dict[int, None]] = {}  # a server that is reached in two ways is asked once
+    through: dict[int, list[int]] = {}
+    for hostname_id, server_id, service_id in FailoverTarget.objects.order_by("hostname_id", "order").values_list(
+        "hostname_id", "server_id", "virtual_service_id"
     ):
-        targets.setdefault(hostname_id, []).append(server_id)
+        servers_of = targets.setdefault(hostname_id, {})
+        servers_of |= dict.fromkeys([server_id] if server_id else real_servers[service_id])
+        if service_id:
+            through.setdefault(hostname_id, []).append(service_id)
     return Estate(
         servers=tuple(ServerSpec(*values) for values in servers.order_by("id")),
         applications=tuple(ApplicationSpec(*values) for values in applications.order_by("id")),
         hostnames=tuple(
-            HostnameSpec(pk, fqdn, tuple(targets.get(pk, ())))
+            HostnameSpec(pk, fqdn, tuple(targets.get(pk, ())), tuple(through.get(pk, ())))
             for pk, fqdn in DedicatedHostname.objects.order_by("id").values_list("id", "fqdn")
         ),
+        virtual_services=tuple(spec_of(service) for service in services),
+    )
+
+
+def read_virtual_services() -> list[VirtualService]:
+    """Return all virtual services with their real servers."""
+    return list(
+        VirtualService.objects.select_related("health_check").prefetch_related("real_servers__server").order_by("id")
+    )
+
+
+def spec_of(service: VirtualService) -> VirtualServiceSpec:
+    """Return what the checks of a virtual service follow from."""
+    servers = service.servers
+    return VirtualServiceSpec(
+        id=service.pk,
+        name=service.name,
+        address=str(service.address),
+        port=service.port,
+        web_path=servers[0].web_path if servers else "/",
+        statistics=service.statistics_source,
+        backend=service.statistics_backend,
+        health_check_port=service.health_check.port,
+        real_servers=tuple((server.name, server.fqdn, str(server.address)) for server in servers),
     )
 
 

@@ -67,7 +67,7 @@ def read_tree(kinds: Mapping[str, Kind]) -> Tree:
         f"{below}__dedicated_hostnames",
         Prefetch(
             f"{below}__dedicated_hostnames__targets",
-            FailoverTarget.objects.select_related("server").order_by("order"),
+            FailoverTarget.objects.with_aims().order_by("order"),
         ),
     )
     steps = [Step(kinds[slug], kinds[slug].all().count(), why) for slug, why in _WHY.items()]

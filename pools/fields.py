@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+
+if TYPE_CHECKING:
+    _CharField = models.CharField[str, str]
+else:
+    _CharField = models.CharField
 
 _LABEL = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
 
@@ -38,3 +45,21 @@ def validate_fqdn(text: str) -> None:
             )
     if labels[-1].isdigit():
         raise ValidationError(f"“{text}” looks like an address; enter a name.")
+
+
+class FqdnField(_CharField):
+    """A fully qualified name, kept in lower case without the closing dot."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("max_length", 253)
+        super().__init__(*args, **kwargs)
+        if kwargs.get("validators") != []:  # stated as none: a TSIG key's name may be a single label
+            self.validators = [*self.validators, validate_fqdn]
+
+    def to_python(self, value: Any) -> Any:
+        """Normalise before validation."""
+        return normalise_fqdn(value) if isinstance(value, str) else value
+
+    def get_prep_value(self, value: Any) -> Any:
+        """Normalise before it is stored or looked up."""
+        return self.to_python(super().get_prep_value(value))

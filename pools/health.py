@@ -24,6 +24,12 @@ class CheckKind(StrEnum):
     WEB = "web"  # HTTPS GET to the server's own address; SNI and Host are the dedicated hostname
     CERT = "cert"  # the certificate shown there: SAN, expiry; never DOWN, at most DEGRADED
     DNS = "dns"  # one authoritative server's answer for one hostname
+    VIP = "vip"  # TCP connect to a virtual service's VIP and port
+    BALANCER = "balancer"  # a load balancer's own statistics, read only: which real server it uses
+
+
+KNOCKS = frozenset({CheckKind.UCC, CheckKind.VIP})
+"""Kinds that are nothing but a TCP connect."""
 
 
 class Situation(StrEnum):
@@ -41,6 +47,9 @@ class Situation(StrEnum):
     DNS_SILENT = "dns_silent"
     BOTH_ACTIVE = "both_active"  # two servers answer on UCC ports although one should
     STANDBY_NOT_READY = "standby_not_ready"
+    BEHIND_GREEN = "behind_green"  # the load balancer's check is green, and the web services behind it are dead
+    CHECK_UCC_GONE = "check_ucc_gone"  # the health check's port closed on every real server, others open
+    BALANCER_DISAGREES = "balancer_disagrees"  # the load balancer uses a server that we see dead, or none that works
     CERTIFICATE = "certificate"
     UNKNOWN = "unknown"
 

@@ -5,7 +5,7 @@ Reads are named QuerySet methods; writes are functions in ``services.py``. The f
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -15,33 +15,14 @@ from django.db.models.functions import Lower
 from django.urls import reverse
 from django.utils import timezone
 
-from pools.fields import PORT_VALIDATORS, normalise_fqdn, validate_fqdn
+from pools.fields import PORT_VALIDATORS, FqdnField
 from pools.health import CheckKind, Health
+from pools.virtual_services import RealServer, VirtualService, VirtualServiceStatus, relying_on, way_out
+
+# Defined elsewhere, and taken from here by everybody.
+__all__ = ["FqdnField", "RealServer", "VirtualService", "VirtualServiceStatus"]
 
 TTL_MIN_S, TTL_MAX_S = 1, 3600
-
-if TYPE_CHECKING:
-    _CharField = models.CharField[str, str]
-else:
-    _CharField = models.CharField
-
-
-class FqdnField(_CharField):
-    """A fully qualified name, kept in lower case without the closing dot."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs.setdefault("max_length", 253)
-        super().__init__(*args, **kwargs)
-        if kwargs.get("validators") != []:  # stated as none: a TSIG key's name may be a single label
-            self.validators = [*self.validators, validate_fqdn]
-
-    def to_python(self, value: Any) -> Any:
-        """Normalise before validation."""
-        return normalise_fqdn(value) if isinstance(value, str) else value
-
-    def get_prep_value(self, value: Any) -> Any:
-        """Normalise before it is stored or looked up."""
-        return self.to_python(super().get_prep_value(value))
 
 
 class Site(models.Model):
@@ -214,6 +195,16 @@ class TrustedApplication(models.Model):
     def __str__(self) -> str:
         return f"{self.ucc} ({self.port})"
 
+    def clean(self) -> None:
+        """Refuse to move a port that a load balancer's health check relies on."""
+        before = TrustedApplication.objects.filter(pk=self.pk).first() if self.pk else None
+        if before is None:
+            return
+        moved = [name for name in ("port", "ucc_id", "trusted_application_pool_id")
+                 if getattr(before, name) != getattr(self, name)]  # fmt: skip
+        if moved and (relying := relying_on(before)):
+            raise ValidationError({moved[0].removesuffix("_id"): way_out(before, relying)})
+
 
 class RecordType(models.TextChoices):
     """What kind of record a dedicated hostname is; a failover never changes it."""
@@ -228,9 +219,7 @@ class HostnameQuerySet(models.QuerySet["DedicatedHostname"]):
     def with_estate(self) -> HostnameQuerySet:
         """Everything that a page or a plan says about a hostname, in a constant number of queries."""
         return self.select_related("trusted_application_pool__front_end_pool__site", "status").prefetch_related(
-            models.Prefetch(
-                "targets", FailoverTarget.objects.select_related("server__trusted_application_pool").order_by("order")
-            )
+            models.Prefetch("targets", FailoverTarget.objects.with_aims().order_by("order"))
         )
 
 
@@ -274,12 +263,27 @@ class DedicatedHostname(models.Model):
         return reverse("pools:hostname", args=[self.fqdn])
 
 
+class TargetQuerySet(models.QuerySet["FailoverTarget"]):
+    """Named reads of targets."""
+
+    def with_aims(self) -> TargetQuerySet:
+        """What each target leads to, in a constant number of queries."""
+        return self.select_related(
+            "server__trusted_application_pool", "virtual_service__site", "virtual_service__health_check__ucc"
+        ).prefetch_related("virtual_service__real_servers__server__trusted_application_pool")
+
+
 class FailoverTarget(models.Model):
-    """A server that a hostname may point at. Order 1 is the primary; the rest are standbys, best first."""
+    """A server or a virtual service that a hostname may point at. Order 1 is the primary; then standbys, best first."""
 
     hostname = models.ForeignKey(DedicatedHostname, models.CASCADE, related_name="targets")
-    server = models.ForeignKey(Server, models.PROTECT, related_name="targets")
+    server = models.ForeignKey(Server, models.PROTECT, null=True, blank=True, related_name="targets")
+    virtual_service = models.ForeignKey(
+        VirtualService, models.PROTECT, null=True, blank=True, related_name="targets", verbose_name="virtual service"
+    )
     order = models.PositiveSmallIntegerField(default=1, validators=[MinValueValidator(1)])
+
+    objects = TargetQuerySet.as_manager()
 
     class Meta:
         ordering: ClassVar = ["hostname", "order"]
@@ -290,48 +294,119 @@ class FailoverTarget(models.Model):
                 violation_error_message="This server is already a target of this hostname.",
             ),
             models.UniqueConstraint(
+                fields=["hostname", "virtual_service"],
+                name="virtual_service_once_per_hostname",
+                violation_error_message="This virtual service is already a target of this hostname.",
+            ),
+            models.UniqueConstraint(
                 fields=["hostname", "order"],
                 name="target_order_unique",
                 violation_error_message="Another target of this hostname has this place in the order.",
             ),
             models.CheckConstraint(condition=Q(order__gte=1), name="target_order_from_one"),
+            models.CheckConstraint(
+                condition=Q(server__isnull=False, virtual_service__isnull=True)
+                | Q(server__isnull=True, virtual_service__isnull=False),
+                name="target_is_server_or_virtual_service",
+                violation_error_message="A target is either a server or a virtual service.",
+            ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.order}. {self.server}"
+        return f"{self.order}. {self.aim}"
+
+    @property
+    def aim(self) -> Server | VirtualService:
+        """The server or virtual service that it leads to."""
+        aim = self.server or self.virtual_service
+        assert aim is not None  # the database's own rule
+        return aim
+
+    @property
+    def servers(self) -> list[Server]:
+        """The servers that clients may end up on by it: the server, or the virtual service's real servers."""
+        return [self.server] if self.server else self.aim.servers if isinstance(self.aim, VirtualService) else []
+
+    @property
+    def name(self) -> str:
+        """The short name of what it leads to."""
+        return self.aim.name
+
+    @property
+    def fqdn(self) -> str:
+        """What a CNAME to it says; "" for a virtual service without a name in DNS."""
+        return self.aim.fqdn
+
+    @property
+    def address(self) -> str:
+        """What an A record to it says."""
+        return str(self.aim.address)
+
+    @property
+    def in_maintenance(self) -> bool:
+        """Whether it must not be chosen."""
+        return self.aim.in_maintenance
+
+    @property
+    def site(self) -> Site:
+        """The datacentre that it leads to."""
+        if self.virtual_service:
+            return self.virtual_service.site
+        return self.servers[0].trusted_application_pool.front_end_pool.site
 
     def clean(self) -> None:
-        """Refuse a server that cannot serve the hostname, and a primary that is another's without saying so."""
-        if not (hasattr(self, "hostname") and hasattr(self, "server")):
+        """Refuse what cannot serve the hostname, and a primary that is another's without saying so."""
+        if not hasattr(self, "hostname") or (self.server is None and self.virtual_service is None):
             return
+        field = "server" if self.server else "virtual_service"
+        for problem in (self._cannot_serve(), self._cannot_be_held(), self._is_anothers()):
+            if problem:
+                raise ValidationError({field: problem})
+
+    def _cannot_serve(self) -> str:
         own = self.hostname.trusted_application_pool
-        theirs = self.server.trusted_application_pool
         paired = own.front_end_pool.paired_with_id
-        if theirs.pk != own.pk and (paired is None or theirs.front_end_pool_id != paired):
-            raise ValidationError(
-                {
-                    "server": f"{self.server} is in {theirs}, which cannot serve {self.hostname}: "
+        for server in self.servers:
+            theirs = server.trusted_application_pool
+            if theirs.pk != own.pk and (paired is None or theirs.front_end_pool_id != paired):
+                behind = f" (behind {self.virtual_service})" if self.virtual_service else ""
+                return (
+                    f"{server}{behind} is in {theirs}, which cannot serve {self.hostname}: "
                     f"choose a server of {own}, or of a trusted application pool behind the paired front-end pool."
-                }
-            )
-        if self.hostname.record_type == RecordType.A and ":" in str(self.server.address):
-            raise ValidationError(
-                {"server": f"{self.server} has an IPv6 address, which an A record cannot hold. Choose CNAME."}
-            )
-        if self.order == 1 and not self.hostname.shares_primary:
-            other = (
-                FailoverTarget.objects.filter(server_id=self.server_id, order=1, hostname__shares_primary=False)
-                .exclude(hostname_id=self.hostname_id)
-                .select_related("hostname")
-                .first()
-            )
-            if other:
-                raise ValidationError(
-                    {
-                        "server": f"{self.server} is already the primary of {other.hostname}. If that is meant, tick "
-                        "“its primary may be another hostname's primary too” on one of the two."
-                    }
                 )
+        return ""
+
+    def _cannot_be_held(self) -> str:
+        if self.hostname.record_type == RecordType.A:
+            if ":" in self.address:
+                return f"{self.aim} has an IPv6 address, which an A record cannot hold. Choose CNAME."
+        elif not self.fqdn:
+            return (
+                f"{self.aim} has no name in DNS that a CNAME could lead to. Enter its FQDN, or make {self.hostname} "
+                "an A record."
+            )
+        return ""
+
+    def _is_anothers(self) -> str:
+        if self.order != 1 or self.hostname.shares_primary:
+            return ""
+        other = (
+            FailoverTarget.objects.filter(
+                server=self.server_id,
+                virtual_service=self.virtual_service_id,
+                order=1,
+                hostname__shares_primary=False,
+            )
+            .exclude(hostname_id=self.hostname_id)
+            .select_related("hostname")
+            .first()
+        )
+        if other is None:
+            return ""
+        return (
+            f"{self.aim} is already the primary of {other.hostname}. If that is meant, tick "
+            "“its primary may be another hostname's primary too” on one of the two."
+        )
 
 
 class CheckState(models.Model):
@@ -343,6 +418,7 @@ class CheckState(models.Model):
     server = models.ForeignKey(Server, models.CASCADE, null=True, related_name="check_states")
     hostname = models.ForeignKey(DedicatedHostname, models.CASCADE, null=True, related_name="check_states")
     trusted_application = models.ForeignKey(TrustedApplication, models.CASCADE, null=True, related_name="check_states")
+    virtual_service = models.ForeignKey(VirtualService, models.CASCADE, null=True, related_name="check_states")
     health = models.CharField(max_length=9, choices=[(h.value, h.value) for h in Health], default=Health.UNKNOWN.value)
     streak = models.IntegerField(default=0, help_text="Results in a row that contradict the state (retry 2/3).")
     fall = models.PositiveSmallIntegerField(default=3)
@@ -375,8 +451,10 @@ class HostnameStatus(models.Model):
     active_server = models.ForeignKey(
         Server, models.SET_NULL, null=True, related_name="+", help_text="Where DNS points."
     )
+    active_virtual_service = models.ForeignKey(VirtualService, models.SET_NULL, null=True, related_name="+")
     active_text = models.CharField(max_length=255, blank=True, help_text="What DNS says, as text.")
     standby_server = models.ForeignKey(Server, models.SET_NULL, null=True, related_name="+")
+    standby_virtual_service = models.ForeignKey(VirtualService, models.SET_NULL, null=True, related_name="+")
     standby_ready = models.BooleanField(default=False)
     standby_phrase = models.CharField(max_length=300, blank=True)
     on_primary = models.BooleanField(default=True)
@@ -388,6 +466,16 @@ class HostnameStatus(models.Model):
     def __str__(self) -> str:
         return f"{self.hostname}: {self.health}"
 
+    @property
+    def active(self) -> Server | VirtualService | None:
+        """What DNS points at, where it is one of the targets."""
+        return self.active_server or self.active_virtual_service
+
+    @property
+    def standby(self) -> Server | VirtualService | None:
+        """What it would be failed over to."""
+        return self.standby_server or self.standby_virtual_service
+
 
 class HealthTransition(models.Model):
     """One change of state, of a check or of a hostname; written in the transaction that changed it."""
@@ -397,6 +485,7 @@ class HealthTransition(models.Model):
     label = models.CharField(max_length=200)
     hostname = models.ForeignKey(DedicatedHostname, models.CASCADE, null=True, related_name="transitions")
     server = models.ForeignKey(Server, models.CASCADE, null=True, related_name="transitions")
+    virtual_service = models.ForeignKey(VirtualService, models.CASCADE, null=True, related_name="transitions")
     old = models.CharField(max_length=9)
     new = models.CharField(max_length=9)
     sentence = models.CharField(max_length=300, blank=True)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db.models import Count, Exists, Max, OuterRef, Sum
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.utils import timezone
@@ -67,6 +68,7 @@ class Row(NamedTuple):
     latency_ms: float | None
     version: int | None
     has_standby: bool
+    balanced: bool = False
 
     @property
     def state(self) -> str:
@@ -84,9 +86,9 @@ _COLUMNS = (
     "status__health",
     "status__situation",
     "status__phrase",
-    "status__active_server__name",
+    "active_name",
     "status__active_text",
-    "status__standby_server__name",
+    "standby_name",
     "status__standby_ready",
     "status__standby_phrase",
     "status__on_primary",
@@ -95,6 +97,7 @@ _COLUMNS = (
     "status__latency_ms",
     "status__version",
     "has_standby",
+    "balanced",
 )
 
 
@@ -155,7 +158,10 @@ def sort_key(row: Row, note: OperationNote | None) -> str:
 def read_rows(hostname_ids: Iterable[int] | None = None) -> list[Row]:
     """Read rows in one query, all of them or only some."""
     query = DedicatedHostname.objects.annotate(
-        has_standby=Exists(FailoverTarget.objects.filter(hostname=OuterRef("pk"), order__gt=1))
+        has_standby=Exists(FailoverTarget.objects.filter(hostname=OuterRef("pk"), order__gt=1)),
+        balanced=Exists(FailoverTarget.objects.filter(hostname=OuterRef("pk"), virtual_service__isnull=False)),
+        active_name=Coalesce("status__active_server__name", "status__active_virtual_service__name"),
+        standby_name=Coalesce("status__standby_server__name", "status__standby_virtual_service__name"),
     )
     if hostname_ids is not None:
         query = query.filter(pk__in=list(hostname_ids))

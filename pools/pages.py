@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from django.db.models import Q, QuerySet
 from django.http import Http404
 
+from pools.cards import Role, ServerCard, ServiceCard, server_card, service_card
 from pools.health import CheckKind, Health
 from pools.models import CheckState, DedicatedHostname, FailoverTarget, HealthTransition, HostnameStatus, Server
 
 _WORST = {Health.DOWN: 0, Health.UNKNOWN: 1, Health.DEGRADED: 2, Health.UP: 3}
-UCCS_SHOWN = 10
 
 
 def find_hostname(fqdn: str) -> DedicatedHostname:
@@ -33,10 +33,13 @@ def status_of(hostname: DedicatedHostname) -> HostnameStatus:
 
 def checks_of(hostname: DedicatedHostname) -> QuerySet[CheckState]:
     """The checks that say something about a hostname: its own, and the UCC ports of its targets."""
-    servers = [target.server_id for target in hostname.targets.all()]
+    servers = [server.pk for target in hostname.targets.all() for server in target.servers]
+    services = [target.virtual_service_id for target in hostname.targets.all() if target.virtual_service_id]
     return CheckState.objects.filter(
-        Q(hostname=hostname) | Q(server__in=servers, kind=CheckKind.UCC.value)
-    ).select_related("server", "trusted_application__ucc")
+        Q(hostname=hostname)
+        | Q(server__in=servers, kind=CheckKind.UCC.value)
+        | Q(virtual_service__in=services, hostname=None)
+    ).select_related("server", "trusted_application__ucc", "virtual_service")
 
 
 def worst_first(checks: Iterable[CheckState]) -> list[CheckState]:
@@ -63,23 +66,6 @@ def check_line(check: CheckState) -> CheckLine:
 
 
 @dataclass(frozen=True, slots=True)
-class ServerCard:
-    """One target in the topology strip."""
-
-    server: Server
-    order: int
-    role: str
-    role_health: str
-    role_sentence: str
-    uccs: Sequence[CheckState]
-    uccs_more: int
-    uccs_up: int
-    uccs_all: int
-    web: CheckState | None
-    certificate: CheckState | None
-
-
-@dataclass(frozen=True, slots=True)
 class HostnamePage:
     """Everything that a hostname's page shows, except what comes from dnsops."""
 
@@ -88,6 +74,7 @@ class HostnamePage:
     checks: Sequence[CheckLine]
     dns: Sequence[CheckState]
     servers: Sequence[ServerCard]
+    services: Sequence[ServiceCard]
     settings: Sequence[ClientSetting]
     can_fail_over: bool
 
@@ -105,7 +92,12 @@ class HostnamePage:
     @property
     def primary(self) -> str:
         """The primary's name; empty where there is none."""
-        return next((card.server.name for card in self.servers if card.order == 1), "")
+        return next((target.name for target in self.hostname.targets.all() if target.order == 1), "")
+
+    @property
+    def balanced_only(self) -> bool:
+        """Whether its only target is a virtual service: then a failover is the load balancer's business alone."""
+        return bool(self.services) and not self.can_fail_over
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,52 +130,40 @@ def hostname_page(hostname: DedicatedHostname) -> HostnamePage:
         status=status,
         checks=[check_line(check) for check in checks],
         dns=sorted((c for c in checks if c.kind == CheckKind.DNS), key=lambda c: c.label),
-        servers=[_server_card(target, status, checks) for target in targets],
+        servers=[_target_card(target, status, checks) for target in targets if target.server],
+        services=[
+            service_card(target.virtual_service, checks, role=_role(target, status), order=target.order)
+            for target in targets
+            if target.virtual_service
+        ],
         settings=client_settings(hostname),
         can_fail_over=len(targets) > 1,
     )
 
 
-def _server_card(target: FailoverTarget, status: HostnameStatus, checks: Sequence[CheckState]) -> ServerCard:
-    own = [check for check in checks if check.server_id == target.server_id]
-    uccs = [check for check in own if check.kind == CheckKind.UCC]
-    shown = uccs[:UCCS_SHOWN] if len(uccs) > UCCS_SHOWN + 2 else uccs
-    role, health, sentence = _role(target, status)
-    return ServerCard(
-        server=target.server,
-        order=target.order,
-        role=role,
-        role_health=health,
-        role_sentence=sentence,
-        uccs=sorted(shown, key=_port),
-        uccs_more=len(uccs) - len(shown),
-        uccs_up=sum(check.health == Health.UP for check in uccs),
-        uccs_all=len(uccs),
-        web=next((check for check in own if check.kind == CheckKind.WEB), None),
-        certificate=next((check for check in own if check.kind == CheckKind.CERT), None),
-    )
+def _target_card(target: FailoverTarget, status: HostnameStatus, checks: Sequence[CheckState]) -> ServerCard:
+    return server_card(target.servers[0], checks, role=_role(target, status), order=target.order)
 
 
-def _port(check: CheckState) -> int:
-    return check.trusted_application.port if check.trusted_application else 0
-
-
-def _role(target: FailoverTarget, status: HostnameStatus) -> tuple[str, str, str]:
-    if target.server.in_maintenance:
-        return "Maintenance", "maintenance", target.server.maintenance_reason
-    if target.server_id == status.active_server_id:
-        return "Active", "active", ""
-    if target.server_id == status.standby_server_id:
+def _role(target: FailoverTarget, status: HostnameStatus) -> Role:
+    if target.in_maintenance:
+        return Role("Maintenance", "maintenance", target.aim.maintenance_reason)
+    if target.aim == status.active:
+        return Role("Active", "active", "")
+    if target.aim == status.standby:
         word = "Standby (ready)" if status.standby_ready else "Standby (not ready)"
-        return word, "standby" if status.standby_ready else "degraded", status.standby_phrase
-    return f"Target {target.order}", "other", ""
+        return Role(word, "standby" if status.standby_ready else "degraded", status.standby_phrase)
+    return Role(f"Target {target.order}", "other")
 
 
 def recent_transitions(*, hostname: DedicatedHostname, limit: int = 50) -> list[HealthTransition]:
     """The latest changes of a hostname and of its targets, newest first."""
-    servers = [target.server_id for target in hostname.targets.all()]
+    servers = [server.pk for target in hostname.targets.all() for server in target.servers]
+    services = [target.virtual_service_id for target in hostname.targets.all() if target.virtual_service_id]
     own = HealthTransition.objects.filter(hostname=hostname).order_by("-at")[:limit]
-    theirs = HealthTransition.objects.filter(server__in=servers, hostname=None).order_by("-at")[:limit]
+    theirs = HealthTransition.objects.filter(
+        Q(server__in=servers) | Q(virtual_service__in=services), hostname=None
+    ).order_by("-at")[:limit]
     return sorted([*own, *theirs], key=lambda t: t.at, reverse=True)[:limit]
 
 
@@ -211,13 +191,15 @@ def server_page(name: str) -> ServerPage:
     )
     if server is None:
         raise Http404(f"There is no server “{name}” in this estate.")
-    hostnames = DedicatedHostname.objects.with_estate().filter(targets__server=server)
+    hostnames = DedicatedHostname.objects.with_estate().filter(
+        Q(targets__server=server) | Q(targets__virtual_service__real_servers__server=server)
+    )
     return ServerPage(
         server=server,
         checks=[
             check_line(check)
             for check in worst_first(server.check_states.select_related("server", "trusted_application__ucc"))
         ],
-        hostnames=[(hostname, status_of(hostname)) for hostname in hostnames],
+        hostnames=[(hostname, status_of(hostname)) for hostname in hostnames.distinct()],
         transitions=list(server.transitions.order_by("-at")[:30]),
     )

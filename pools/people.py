@@ -12,6 +12,7 @@ from a365admin.audit.services import record
 from pools import live
 from pools.estate import estate_changed
 from pools.models import AdminState, FailoverTarget, FrontEndPool, Server
+from pools.reach import hostnames_of_servers
 from pools.rolling import refresh_hostnames
 
 
@@ -32,7 +33,7 @@ def set_maintenance(*, server: Server, on: bool, reason: str = "", until: dateti
         row.maintenance_reason = reason[:200] if on else ""
         row.maintenance_until = until if on else None
         row.save(update_fields=["admin_state", "maintenance_reason", "maintenance_until"])
-        hostname_ids = _hostnames_of([row.pk])
+        hostname_ids = hostnames_of_servers([row.pk])
         refresh_hostnames(hostname_ids)
         action = "server.maintenance-on" if on else "server.maintenance-off"
         record(action=action, object=row, reason=reason, before=before, after=_maintenance(row))
@@ -88,16 +89,14 @@ def pair_front_end_pools(*, first: FrontEndPool, second: FrontEndPool | None) ->
 def _refuse_if_needed(ends: set[int], first: FrontEndPool, second: FrontEndPool | None) -> None:
     """Refuse to end a pairing that a hostname's targets rely on."""
     kept = {first.pk, second.pk} if second else set()
-    relying = FailoverTarget.objects.filter(hostname__trusted_application_pool__front_end_pool__in=ends).select_related(
-        "hostname__trusted_application_pool", "server__trusted_application_pool"
-    )
-    for target in relying:
+    relying = FailoverTarget.objects.filter(hostname__trusted_application_pool__front_end_pool__in=ends)
+    for target in relying.select_related("hostname__trusted_application_pool").with_aims():
         own = target.hostname.trusted_application_pool.front_end_pool_id
-        theirs = target.server.trusted_application_pool.front_end_pool_id
-        if own != theirs and {own, theirs} != kept:
+        theirs = {server.trusted_application_pool.front_end_pool_id for server in target.servers}
+        if any(own != pool and {own, pool} != kept for pool in theirs):
             raise ValidationError(
                 {
-                    "paired_with": f"{target.hostname} may be failed over to {target.server} in the paired pool. "
+                    "paired_with": f"{target.hostname} may be failed over to {target.name} in the paired pool. "
                     "Remove that target first."
                 }
             )
@@ -109,10 +108,6 @@ def _maintenance(server: Server) -> dict[str, str | None]:
         "maintenance_reason": server.maintenance_reason,
         "maintenance_until": server.maintenance_until.isoformat() if server.maintenance_until else None,
     }
-
-
-def _hostnames_of(server_ids: list[int]) -> set[int]:
-    return set(FailoverTarget.objects.filter(server_id__in=server_ids).values_list("hostname_id", flat=True))
 
 
 def _tell(hostname_ids: set[int]) -> None:

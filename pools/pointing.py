@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pools.facts import PROBERS_OWN, DnsFact, Finding, HostnameFacts, ServerFacts
+from pools.facts import PROBERS_OWN, DnsFact, Finding, HostnameFacts, TargetFacts
 from pools.health import Health, Situation
 
 
@@ -17,11 +17,11 @@ class Pointing:
     says anything at all. ``candidates``: every target that some server names; more than one where they disagree.
     """
 
-    active: ServerFacts | None
+    active: TargetFacts | None
     text: str
     finding: Finding | None = None
     known: bool = True
-    candidates: tuple[ServerFacts, ...] = ()
+    candidates: tuple[TargetFacts, ...] = ()
 
 
 def where_dns_points(facts: HostnameFacts) -> Pointing:
@@ -72,7 +72,7 @@ def _no_answer(dns: Sequence[DnsFact]) -> Pointing:
 
 def _split(facts: HostnameFacts, answers: dict[tuple[str, ...], list[str]]) -> Pointing:
     parts = []
-    named: list[ServerFacts] = []
+    named: list[TargetFacts] = []
     for values, says in answers.items():
         target = _target_of(facts.targets, values)
         if target is not None:
@@ -85,7 +85,7 @@ def _split(facts: HostnameFacts, answers: dict[tuple[str, ...], list[str]]) -> P
     return Pointing(_target_of(facts.targets, next(iter(answers))), text, finding, candidates=tuple(named))
 
 
-def _target_of(targets: Iterable[ServerFacts], values: tuple[str, ...]) -> ServerFacts | None:
+def _target_of(targets: Iterable[TargetFacts], values: tuple[str, ...]) -> TargetFacts | None:
     """The target that a record with exactly one value points at, by name or by address."""
     if len(values) != 1:
         return None

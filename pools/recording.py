@@ -13,15 +13,16 @@ from django.db import transaction
 from pools import live
 from pools.columns import Columns, OldestOf
 from pools.health import CheckHealth, CheckKind, Health, advance, observed_health, prober_doubts_itself, restored
-from pools.models import CheckState, FailoverTarget, HealthTransition, ProbeShard
+from pools.models import CheckState, HealthTransition, ProbeShard
 from pools.probing.result import Cause, ProbeResult
+from pools.reach import Reach, read_reach
 from pools.rolling import refresh_hostnames
 from pools.specs import Check, shard_of
 
 RECENT_S = 0.6
 DOUBT_SENTENCE = "nearly everything failed at once: the prober itself may be cut off"
 _UPDATED = ("label", "health", "streak", "fall", "rise", "interval_s", "cause", "sentence", "evidence", "since",
-            "checked_at", "server", "hostname", "trusted_application")  # fmt: skip
+            "checked_at", "server", "hostname", "trusted_application", "virtual_service")  # fmt: skip
 
 
 class StaleFence(Exception):  # noqa: N818 (it is a state of the world, and reads as one)
@@ -53,7 +54,7 @@ class Recorder:
     checks: dict[str, Check] = field(default_factory=dict)
     seen: dict[str, tuple[float, bool | None, float | None]] = field(default_factory=dict)
     _known: dict[str, _Known] = field(default_factory=dict)
-    _hostnames_of_server: dict[int, frozenset[int]] = field(default_factory=dict)
+    _reach: Reach = field(default_factory=lambda: Reach({}, {}))
     _ages_by: dict[int, list[str]] = field(default_factory=dict)
     _columns: Columns = field(default_factory=lambda: Columns(()))
     _oldest: dict[int, OldestOf] = field(default_factory=dict)
@@ -64,7 +65,7 @@ class Recorder:
         Raises StaleFence.
         """
         self.checks = {check.key: check for check in checks if shard_of(check.key, self.shards) == self.shard}
-        self._hostnames_of_server = _hostnames_by_server()
+        self._reach = read_reach()
         with transaction.atomic():
             _raise_fence(self.shard, fence)
             rows = {row.key: row for row in CheckState.objects.all() if shard_of(row.key, self.shards) == self.shard}
@@ -184,7 +185,9 @@ class Recorder:
     def _hostnames_of(self, check: Check) -> frozenset[int]:
         if check.hostname_id is not None:
             return frozenset({check.hostname_id})
-        return self._hostnames_of_server.get(check.server_id or 0, frozenset())
+        if check.virtual_service_id is not None:
+            return self._reach.of_virtual_service.get(check.virtual_service_id, frozenset())
+        return self._reach.of_server.get(check.server_id or 0, frozenset())
 
     def _write(self, checks: Sequence[Check], pending: Mapping[str, _Known]) -> None:
         now = time.time()
@@ -240,13 +243,6 @@ def _raise_fence(shard: int, fence: int) -> None:
         raise StaleFence(f"shard {shard}: another worker has taken over; the results of fence {fence} are refused")
 
 
-def _hostnames_by_server() -> dict[int, frozenset[int]]:
-    by_server: dict[int, set[int]] = {}
-    for server_id, hostname_id in FailoverTarget.objects.values_list("server_id", "hostname_id"):
-        by_server.setdefault(server_id, set()).add(hostname_id)
-    return {server_id: frozenset(hostname_ids) for server_id, hostname_ids in by_server.items()}
-
-
 def _evidence(check: Check, known: _Known, state: CheckHealth, result: ProbeResult) -> Mapping[str, Any]:
     """A name server's last answer stays while a failure to answer is not settled: else one lost packet hides it."""
     if check.kind is CheckKind.DNS and result.ok is not True and state.health is Health.UP and known.evidence:
@@ -267,6 +263,7 @@ def _row(check: Check, known: _Known, now: float) -> CheckState:
         server_id=check.server_id,
         hostname_id=check.hostname_id,
         trusted_application_id=check.trusted_application_id,
+        virtual_service_id=check.virtual_service_id,
         health=known.state.health.value,
         streak=known.state.streak,
         fall=check.policy.fall,
@@ -298,6 +295,7 @@ def _transition(check: Check, old: Health, new: Health, result: ProbeResult) -> 
         label=check.label[:200],
         hostname_id=check.hostname_id,
         server_id=check.server_id,
+        virtual_service_id=check.virtual_service_id,
         old=old.value,
         new=new.value,
         sentence=result.sentence[:300],

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Prefetch, Q
 from django.utils import timezone
 
-from pools.facts import CheckFact, DnsFact, HostnameFacts, ServerFacts, UccFact
+from pools.facts import CheckFact, DnsFact, HostnameFacts, ServerFacts, TargetFacts, UccFact, VirtualServiceFacts
 from pools.health import CheckKind, Health
 from pools.models import (
     CheckState,
@@ -20,6 +20,7 @@ from pools.models import (
     HostnameStatus,
     Server,
     TrustedApplication,
+    VirtualService,
 )
 from pools.rollup import HostnameVerdict, roll_up_hostname
 
@@ -30,14 +31,17 @@ _SHOWN = (
     "situation",
     "phrase",
     "active_server_id",
+    "active_virtual_service_id",
     "active_text",
     "standby_server_id",
+    "standby_virtual_service_id",
     "standby_ready",
     "standby_phrase",
     "on_primary",
 )
-_WRITTEN = ("health", "situation", "phrase", "active_server", "active_text", "standby_server", "standby_ready",
-            "standby_phrase", "on_primary", "since", "active_since", "latency_ms")  # fmt: skip
+_WRITTEN = ("health", "situation", "phrase", "active_server", "active_virtual_service", "active_text",
+            "standby_server", "standby_virtual_service", "standby_ready", "standby_phrase", "on_primary", "since",
+            "active_since", "latency_ms")  # fmt: skip
 
 
 def refresh_hostnames(
@@ -99,9 +103,9 @@ def _transition(
 def _apply(status: HostnameStatus, verdict: HostnameVerdict, at: datetime) -> None:
     if status.health != verdict.health:
         status.since = at
-    if verdict.active_server_id is not None and (
-        status.active_server_id != verdict.active_server_id or status.active_since is None
-    ):
+    active = (verdict.active_server_id, verdict.active_virtual_service_id)
+    before = (status.active_server_id, status.active_virtual_service_id)
+    if active != (None, None) and (active != before or status.active_since is None):
         status.active_since = at
     for name in _SHOWN:
         value = getattr(verdict, name)
@@ -112,16 +116,20 @@ def _apply(status: HostnameStatus, verdict: HostnameVerdict, at: datetime) -> No
 
 def read_facts(hostname_ids: Collection[int], latency_ms: Mapping[str, float]) -> dict[int, HostnameFacts]:
     """Read what the roll-up of these hostnames is made from, in a constant number of queries."""
-    targets = FailoverTarget.objects.select_related("server__trusted_application_pool").order_by("order")
+    targets = FailoverTarget.objects.with_aims().order_by("order")
     hostnames = DedicatedHostname.objects.filter(pk__in=hostname_ids).prefetch_related(Prefetch("targets", targets))
-    servers = {target.server_id: target.server for hostname in hostnames for target in hostname.targets.all()}
+    aimed = [target for hostname in hostnames for target in hostname.targets.all()]
+    servers = {server.pk: server for target in aimed for server in target.servers}
+    services = {target.virtual_service_id for target in aimed if target.virtual_service_id}
     applications: dict[int, list[TrustedApplication]] = {}
     pool_ids = {server.trusted_application_pool_id for server in servers.values()}
     for application in TrustedApplication.objects.filter(trusted_application_pool__in=pool_ids).select_related("ucc"):
         applications.setdefault(application.trusted_application_pool_id, []).append(application)
     states = {
         state.key: state
-        for state in CheckState.objects.filter(Q(server_id__in=servers) | Q(hostname_id__in=hostname_ids))
+        for state in CheckState.objects.filter(
+            Q(server_id__in=servers) | Q(hostname_id__in=hostname_ids) | Q(virtual_service_id__in=services)
+        )
     }
     reader = _Reader(states, applications, latency_ms)
     dns: dict[int, list[CheckState]] = {}
@@ -131,7 +139,7 @@ def read_facts(hostname_ids: Collection[int], latency_ms: Mapping[str, float]) -
     return {
         hostname.pk: HostnameFacts(
             fqdn=hostname.fqdn,
-            targets=tuple(reader.server(target.server, hostname.pk) for target in hostname.targets.all()),
+            targets=tuple(reader.target(target, hostname.pk) for target in hostname.targets.all()),
             dns=reader.dns(dns.get(hostname.pk, [])),
         )
         for hostname in hostnames
@@ -156,6 +164,29 @@ class _Reader:
         if state is None:
             return CheckFact()
         return CheckFact(Health(state.health), state.cause, state.sentence, self._latency_ms.get(key))
+
+    def target(self, target: FailoverTarget, hostname_id: int) -> TargetFacts:
+        aim = target.aim
+        return self.server(aim, hostname_id) if isinstance(aim, Server) else self.service(aim, hostname_id)
+
+    def service(self, service: VirtualService, hostname_id: int) -> VirtualServiceFacts:
+        balancer = self._states.get(f"balancer:{service.pk}")
+        return VirtualServiceFacts(
+            virtual_service_id=service.pk,
+            name=service.name,
+            fqdn=service.fqdn,
+            address=str(service.address),
+            port=service.port,
+            check_ucc_id=service.health_check.ucc_id,
+            check_name=service.health_check.ucc.name,
+            check_port=service.health_check.port,
+            real_servers=tuple(self.server(server, hostname_id) for server in service.servers),
+            vip=self.check(f"vip:{service.pk}"),
+            web=self.check(f"web:v{service.pk}:{hostname_id}"),
+            cert=self.check(f"cert:v{service.pk}:{hostname_id}"),
+            balancer=self.check(balancer.key) if balancer else None,
+            in_use=tuple(str(name) for name in _evidence(balancer).get("in_use", [])) if balancer else (),
+        )
 
     def server(self, server: Server, hostname_id: int) -> ServerFacts:
         return ServerFacts(

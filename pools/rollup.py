@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pools.facts import PROBERS_OWN, CheckFact, Finding, HostnameFacts, ServerFacts, UccFact
+from pools.balancing import roll_up_virtual_service, standby_reasons
+from pools.facts import (
+    PROBERS_OWN,
+    CheckFact,
+    Finding,
+    HostnameFacts,
+    ServerFacts,
+    ServerVerdict,
+    TargetFacts,
+    UccFact,
+    VirtualServiceFacts,
+)
 from pools.health import Health, Situation
 from pools.pointing import Pointing, where_dns_points
 
 PORTS_NAMED = 4
 PHRASE_LIMIT = 300
-
-
-@dataclass(frozen=True, slots=True)
-class ServerVerdict:
-    """What is going on on one server, were clients sent to it."""
-
-    health: Health
-    situation: Situation
-    phrase: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class HostnameVerdict:
     standby_phrase: str = ""
     on_primary: bool = True
     latency_ms: float | None = None
+    active_virtual_service_id: int | None = None
+    standby_virtual_service_id: int | None = None
 
 
 # ------------------------------------------------------------------------------------------------------------- servers
@@ -48,6 +52,13 @@ _SHORT = {
     "name_not_found": "not found by name",
     "": "not checked yet",
 }
+
+
+def roll_up_target(target: TargetFacts) -> ServerVerdict:
+    """Return what clients would meet were DNS to point at this target."""
+    if isinstance(target, VirtualServiceFacts):
+        return roll_up_virtual_service(target, {s.server_id: roll_up_server(s) for s in target.real_servers})
+    return roll_up_server(target)
 
 
 def roll_up_server(server: ServerFacts) -> ServerVerdict:
@@ -125,7 +136,7 @@ def web_phrase(web: CheckFact) -> str:
 class _Standby:
     """The server that would be failed over to. ``fault``: not ready for a reason that is nobody's intention."""
 
-    server: ServerFacts | None
+    server: TargetFacts | None
     ready: bool = False
     phrase: str = ""
     fault: bool = False
@@ -136,6 +147,10 @@ def _standby_of(facts: HostnameFacts, pointing: Pointing) -> _Standby:
     if not others or not pointing.known:
         return _Standby(None, phrase="" if others else "there is no other server to fail over to")
     server = others[0]
+    if isinstance(server, VirtualServiceFacts):
+        verdict = roll_up_target(server)
+        phrase, fault = standby_reasons(server, verdict)
+        return _Standby(server, ready=not phrase, phrase=phrase, fault=fault)
     reasons: list[str] = []
     fault = False
     if server.in_maintenance:
@@ -169,9 +184,10 @@ def _lacking(facts: HostnameFacts, server: ServerFacts) -> list[str]:
 
 
 def _both_active(facts: HostnameFacts) -> Finding | None:
-    for index, one in enumerate(facts.targets):
+    servers = list({server.server_id: server for target in facts.targets for server in target.servers}.values())
+    for index, one in enumerate(servers):
         running = {ucc.ucc_id for ucc in one.uccs if ucc.check.answers}
-        for other in facts.targets[index + 1 :]:
+        for other in servers[index + 1 :]:
             if one.standby_runs_ucc and other.standby_runs_ucc:
                 continue
             both = [ucc for ucc in other.uccs if ucc.ucc_id in running and ucc.check.answers]
@@ -195,14 +211,18 @@ def roll_up_hostname(facts: HostnameFacts) -> HostnameVerdict:
     findings = sorted(_findings(facts, pointing, standby), key=lambda finding: _RANK[finding.health])
     if not findings:
         findings = [_all_well(pointing, standby, on_primary)]
+        if on_primary and pointing.active is not None and (said := roll_up_target(pointing.active).phrase):
+            findings = [Finding(Health.UP, Situation.WORKING, said)]
     phrase = "; also ".join(finding.phrase for finding in findings[:2] if finding.phrase)
     return HostnameVerdict(
         health=findings[0].health,
         situation=findings[0].situation,
         phrase=phrase[:PHRASE_LIMIT],
         active_server_id=pointing.active.server_id if pointing.active else None,
+        active_virtual_service_id=pointing.active.virtual_service_id if pointing.active else None,
         active_text=pointing.text[:255],
         standby_server_id=standby.server.server_id if standby.server else None,
+        standby_virtual_service_id=standby.server.virtual_service_id if standby.server else None,
         standby_ready=standby.ready,
         standby_phrase=standby.phrase[:PHRASE_LIMIT],
         on_primary=on_primary,
@@ -215,7 +235,7 @@ def _findings(facts: HostnameFacts, pointing: Pointing, standby: _Standby) -> li
     findings: list[Finding] = []
     if pointing.active is None and pointing.finding:
         findings.append(pointing.finding)
-    verdicts = [(server, roll_up_server(server)) for server in pointing.candidates]
+    verdicts = [(target, roll_up_target(target)) for target in pointing.candidates]
     split = len(verdicts) > 1
     for server, verdict in verdicts:
         if verdict.health is Health.UP:
@@ -243,4 +263,5 @@ def _all_well(pointing: Pointing, standby: _Standby, on_primary: bool) -> Findin
     if on_primary or pointing.active is None:
         return Finding(Health.UP, Situation.WORKING, "")
     back = f"; {standby.server.name} is ready to fail back to" if standby.server and standby.ready else ""
-    return Finding(Health.UP, Situation.ON_STANDBY, f"on the standby server {pointing.active.name}{back}")
+    what = "the standby server" if pointing.active.server_id is not None else "the other datacentre,"
+    return Finding(Health.UP, Situation.ON_STANDBY, f"on {what} {pointing.active.name}{back}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from zlib import crc32
 
 from pools.health import CheckKind, Policy
@@ -16,7 +16,9 @@ class Check:
     """One thing to ask, again and again.
 
     ``key`` is stable over restarts: ``ucc:<server>:<trusted application>``, ``web:<server>:<hostname>``,
-    ``cert:<server>:<hostname>``, ``dns:<name server>:<hostname>`` (database ids). ``address`` and ``port`` are where
+    ``cert:<server>:<hostname>``, ``dns:<name server>:<hostname>``, ``vip:<virtual service>``,
+    ``balancer:<virtual service>`` (database ids; through a VIP ``v<virtual service>`` stands for the server).
+    ``address`` and ``port`` are where
     it is asked. ``host`` is SNI and Host for web and cert, the name asked for DNS. ``name_server`` is the short name of
     the one asked for DNS, and ``rank`` its place (the writer first). ``interval_s``, ``timeout_s`` and ``retry_s``
     (after a first failure) are seconds.
@@ -39,6 +41,9 @@ class Check:
     policy: Policy = DEFAULT_POLICY
     name_server: str = ""
     rank: int = 0
+    virtual_service_id: int | None = None
+    real_servers: tuple[tuple[str, str, str], ...] = ()
+    health_check_port: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +70,31 @@ class ApplicationSpec:
 
 @dataclass(frozen=True, slots=True)
 class HostnameSpec:
-    """A dedicated hostname and the servers that it may point at, the primary first."""
+    """A dedicated hostname, the servers that may serve it, the primary first, and the virtual services it may use."""
 
     id: int
     fqdn: str
     target_ids: tuple[int, ...]
+    virtual_service_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualServiceSpec:
+    """A virtual service: its VIP, and where its load balancer's statistics can be read ("": nowhere).
+
+    ``real_servers``: (name, FQDN, address) of each, the active one first; ``backend``: its name in the statistics;
+    ``health_check_port``: the UCC port that the load balancer checks on each of them.
+    """
+
+    id: int
+    name: str
+    address: str
+    port: int
+    web_path: str = "/"
+    statistics: str = ""
+    backend: str = ""
+    real_servers: tuple[tuple[str, str, str], ...] = ()
+    health_check_port: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +104,7 @@ class Estate:
     servers: tuple[ServerSpec, ...]
     applications: tuple[ApplicationSpec, ...]
     hostnames: tuple[HostnameSpec, ...]
+    virtual_services: tuple[VirtualServiceSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +121,27 @@ UCC_TIMING = Timing(interval_s=5.0, timeout_s=2.0, retry_s=0.3)
 WEB_TIMING = Timing(interval_s=10.0, timeout_s=4.0, retry_s=0.5)
 # The certificate is looked at in the connection of the web check: the same timing.
 CERT_TIMING = Timing(interval_s=10.0, timeout_s=4.0, retry_s=0.5, policy=Policy(rise=1, fall=2))
+VIP_TIMING = Timing(interval_s=5.0, timeout_s=2.0, retry_s=0.3)
+# A load balancer's statistics are its own words, not a measurement: one answer is enough to believe them.
+BALANCER_TIMING = Timing(interval_s=3.0, timeout_s=2.0, retry_s=0.5, policy=Policy(rise=1, fall=2))
 TIMINGS: Mapping[CheckKind, Timing] = {
     CheckKind.UCC: UCC_TIMING,
     CheckKind.WEB: WEB_TIMING,
     CheckKind.CERT: CERT_TIMING,
+    CheckKind.VIP: VIP_TIMING,
+    CheckKind.BALANCER: BALANCER_TIMING,
 }
 
 
 def checks_of(estate: Estate, timings: Mapping[CheckKind, Timing] = TIMINGS) -> list[Check]:
     """Return every check of the estate's servers: UCC ports, and for each hostname's targets web and certificate."""
-    return [*_ucc_checks(estate, timings[CheckKind.UCC]), *_web_checks(estate, timings)]
+    timings = {**TIMINGS, **timings}
+    return [
+        *_ucc_checks(estate, timings[CheckKind.UCC]),
+        *_web_checks(estate, timings),
+        *_vip_checks(estate, timings),
+        *_web_checks_through_vips(estate, timings),
+    ]
 
 
 def _ucc_checks(estate: Estate, timing: Timing) -> Iterable[Check]:
@@ -150,6 +187,48 @@ def _web_checks(estate: Estate, timings: Mapping[CheckKind, Timing]) -> Iterable
                     timeout_s=timing.timeout_s,
                     retry_s=timing.retry_s,
                     policy=timing.policy,
+                )
+
+
+def _vip_checks(estate: Estate, timings: Mapping[CheckKind, Timing]) -> Iterable[Check]:
+    for service in estate.virtual_services:
+        yield _of_service(CheckKind.VIP, f"VIP of {service.name}", service, timings)
+        if service.statistics:
+            check = _of_service(CheckKind.BALANCER, f"Load balancer of {service.name}", service, timings)
+            yield replace(check, path=service.statistics, host=service.backend, real_servers=service.real_servers)
+
+
+def _of_service(kind: CheckKind, label: str, service: VirtualServiceSpec, timings: Mapping[CheckKind, Timing]) -> Check:
+    timing = timings[kind]
+    return Check(
+        key=f"{kind.value}:{service.id}",
+        kind=kind,
+        label=label,
+        address=service.address,
+        port=service.port,
+        virtual_service_id=service.id,
+        health_check_port=service.health_check_port,
+        interval_s=timing.interval_s,
+        timeout_s=timing.timeout_s,
+        retry_s=timing.retry_s,
+        policy=timing.policy,
+    )
+
+
+def _web_checks_through_vips(estate: Estate, timings: Mapping[CheckKind, Timing]) -> Iterable[Check]:
+    services = {service.id: service for service in estate.virtual_services}
+    words = {CheckKind.WEB: "Web services", CheckKind.CERT: "Certificate"}
+    for hostname in estate.hostnames:
+        for service_id in hostname.virtual_service_ids:
+            service = services[service_id]
+            for kind, word in words.items():
+                check = _of_service(kind, f"{word} through {service.name} as {hostname.fqdn}", service, timings)
+                yield replace(
+                    check,
+                    key=f"{kind.value}:v{service.id}:{hostname.id}",
+                    host=hostname.fqdn,
+                    path=service.web_path,
+                    hostname_id=hostname.id,
                 )
 
 

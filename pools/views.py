@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from a365admin.accounts.decorators import require
 from a365admin.accounts.permissions import Capability, may
-from pools import helpdesk as helpdesk_words, overview, pages, services
+from pools import helpdesk as helpdesk_words, overview, pages, service_pages, services
 from pools.maintenance import MaintenanceForm
 
 _LABELS = {
@@ -114,6 +114,15 @@ def server(request: HttpRequest, name: str) -> HttpResponse:
     page = pages.server_page(name)
     context = {"page": page, "form": MaintenanceForm(), "may_edit": may(request.user, Capability.EDIT_ESTATE)}
     return render(request, f"pools/server.html{'#live-part' if _wants_part(request) else ''}", context)
+
+
+@require_safe
+@require(Capability.VIEW)
+def virtual_service(request: HttpRequest, name: str) -> HttpResponse:
+    """One virtual service: its VIP, its real servers, what its load balancer says, and what leads to it."""
+    page = service_pages.virtual_service_page(name)
+    context = {"page": page, "may_edit": may(request.user, Capability.EDIT_ESTATE)}
+    return render(request, f"pools/virtual_service.html{'#live-part' if _wants_part(request) else ''}", context)
 
 
 @require_POST

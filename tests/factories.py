@@ -13,11 +13,13 @@ from pools.models import (
     DedicatedHostname,
     FailoverTarget,
     FrontEndPool,
+    RealServer,
     Server,
     Site,
     TrustedApplication,
     TrustedApplicationPool,
     Ucc,
+    VirtualService,
 )
 
 PASSWORD = "a-password-for-tests"
@@ -101,6 +103,64 @@ def make_pair(*, ports: tuple[int, ...] = (6001, 6002), **pool: Any) -> Dedicate
         FailoverTargetFactory.create(hostname=hostname, server=server, order=order)
     for port in ports:
         TrustedApplicationFactory.create(trusted_application_pool=home, port=port)
+    return hostname
+
+
+class VirtualServiceFactory(factory.django.DjangoModelFactory[VirtualService]):
+    """A virtual service without real servers; ``make_balanced()`` makes a whole one."""
+
+    class Meta:
+        model = VirtualService
+
+    name = factory.Sequence(lambda n: f"VIP{n}")
+    fqdn = factory.LazyAttribute(lambda service: f"{service.name.lower()}.corp.example")
+    address = factory.Sequence(lambda n: f"10.20.{n // 250}.{n % 250 + 1}")
+    site = factory.SubFactory(SiteFactory)
+    health_check = factory.SubFactory(TrustedApplicationFactory)
+
+
+def make_virtual_service(
+    pool: TrustedApplicationPool | None = None, *, ports: tuple[int, ...] = (6001, 6002), servers: int = 2, **own: Any
+) -> VirtualService:
+    """A virtual service with real servers in one trusted application pool; it checks the first of ``ports``."""
+    home = pool or TrustedApplicationPoolFactory.create(standby_runs_ucc=False)
+    there = list(home.trusted_applications.order_by("port")) or [
+        TrustedApplicationFactory.create(trusted_application_pool=home, port=port) for port in ports
+    ]
+    service: VirtualService = VirtualServiceFactory.create(health_check=there[0], site=home.front_end_pool.site, **own)
+    for order in range(1, servers + 1):
+        server = ServerFactory.create(trusted_application_pool=home)
+        RealServer.objects.create(virtual_service=service, server=server, order=order)
+    return service
+
+
+def make_balanced(*, record_type: str = "A", **own: Any) -> DedicatedHostname:
+    """A dedicated hostname whose only target is a virtual service with two real servers: scenario B, one datacentre."""
+    service = make_virtual_service(**own)
+    hostname: DedicatedHostname = DedicatedHostnameFactory.create(
+        trusted_application_pool=service.health_check.trusted_application_pool, record_type=record_type
+    )
+    FailoverTarget.objects.create(hostname=hostname, virtual_service=service, order=1)
+    return hostname
+
+
+def make_global(**own: Any) -> DedicatedHostname:
+    """A dedicated hostname with a virtual service in each of two paired datacentres: a CNAME to the active one."""
+    amsterdam = make_virtual_service(**own)
+    far = FrontEndPoolFactory.create()
+    near = amsterdam.health_check.trusted_application_pool.front_end_pool
+    for one, other in ((near, far), (far, near)):
+        one.paired_with = other
+        one.save()
+    there = TrustedApplicationPoolFactory.create(front_end_pool=far, standby_runs_ucc=False)
+    for application in amsterdam.health_check.trusted_application_pool.trusted_applications.order_by("port"):
+        TrustedApplicationFactory.create(trusted_application_pool=there, ucc=application.ucc, port=application.port)
+    rotterdam = make_virtual_service(there)
+    hostname: DedicatedHostname = DedicatedHostnameFactory.create(
+        trusted_application_pool=amsterdam.health_check.trusted_application_pool
+    )
+    for order, service in enumerate((amsterdam, rotterdam), start=1):
+        FailoverTarget.objects.create(hostname=hostname, virtual_service=service, order=order)
     return hostname
 
 

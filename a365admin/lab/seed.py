@@ -99,9 +99,7 @@ def _hostnames(pools: Mapping[str, TrustedApplicationPool], servers: Mapping[str
                 "ttl_s": estate.RECORD_TTL_S,
             },
         )
-        if [target.server.name for target in hostname.targets.select_related("server").order_by("order")] == [
-            *plan.targets
-        ]:
+        if [target.name for target in hostname.targets.with_aims().order_by("order")] == [*plan.targets]:
             continue
         hostname.targets.all().delete()
         for order, name in enumerate(plan.targets, start=1):

@@ -169,6 +169,6 @@ class Writer:
                 target.clean()
             except ValidationError as error:
                 pool = target.hostname.trusted_application_pool.front_end_pool_id
-                blamed = hostnames.get(target.hostname_id) or servers.get(target.server_id) or pools.get(pool)
+                blamed = hostnames.get(target.hostname_id) or servers.get(target.server_id or 0) or pools.get(pool)
                 if blamed:
                     yield blamed, error

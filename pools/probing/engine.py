@@ -15,7 +15,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
-from pools.health import CheckKind
+from pools.health import KNOCKS, CheckKind
+from pools.probing.balancer import ask_balancer
 from pools.probing.dns import ask_dns
 from pools.probing.result import Cause, ProbeResult, cause_of_errno, failed, timed_out
 from pools.probing.tcp import Ended, TcpSweep, raise_descriptor_limit
@@ -201,7 +202,7 @@ class Engine:
         while self._heap and self._heap[0][0] <= now:
             due, _, slot = self._heap[0]
             stale = slot.gone or slot.busy or slot.due != due
-            is_connect = slot.check.kind is CheckKind.UCC
+            is_connect = slot.check.kind in KNOCKS
             if not stale and is_connect and len(self._sweep) >= self._connects_max:
                 break  # it stays due, and first in line
             heapq.heappop(self._heap)
@@ -262,6 +263,8 @@ async def converse(check: Check, cert: Check | None, timeout_s: float, tls: Any)
     """Ask a web, certificate or DNS check once; ``cert`` is answered in the connection of a web check."""
     if check.kind is CheckKind.DNS:
         return [await ask_dns(check, timeout_s)]
+    if check.kind is CheckKind.BALANCER:
+        return [await ask_balancer(check, timeout_s)]
     if check.kind is CheckKind.CERT:
         return await ask_web(None, check, tls, timeout_s)
     return await ask_web(check, cert, tls, timeout_s)
@@ -305,7 +308,7 @@ async def ask_once(checks: Iterable[Check], timeout_s: float, *, ca_file: str = 
     try:
         for check in checks:
             limit_s = min(check.timeout_s, timeout_s)
-            if check.kind is CheckKind.UCC:
+            if check.kind in KNOCKS:
                 now = time.monotonic()
                 ended = sweep.start(check, check.address, check.port, now=now, timeout_s=limit_s)
                 if ended is not None:

@@ -43,7 +43,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, bool]]:
 
 def checks(hostname: DedicatedHostname) -> list[Check]:
     target = hostname.targets.select_related("server").get(order=2)
-    return target_health.checks_of(target.server, hostname)
+    return target_health.checks_of(target.aim, hostname)
 
 
 def test_the_checks_are_those_of_the_estate_for_this_server_and_hostname(hostname: DedicatedHostname) -> None:

@@ -25,12 +25,12 @@ def test_the_estate_is_entered_as_the_specification_draws_it(config: LabConfig) 
     seed_estate(config)
 
     hostname = DedicatedHostname.objects.get(fqdn="a365web1.lab.example")
-    assert [target.server.name for target in hostname.targets.order_by("order")] == ["SRV1", "SRV2"]
+    assert [target.name for target in hostname.targets.order_by("order")] == ["SRV1", "SRV2"]
     assert hostname.trusted_application_pool.fqdn == "a365pool1.lab.example"
     assert hostname.trusted_application_pool.front_end_pool.paired_with is not None
     assert hostname.trusted_application_pool.front_end_pool.paired_with.fqdn == "fepool2.lab.example"
     across = DedicatedHostname.objects.get(fqdn="a365web4.lab.example")
-    assert {target.server.trusted_application_pool.fqdn for target in across.targets.all()} == {
+    assert {target.servers[0].trusted_application_pool.fqdn for target in across.targets.all()} == {
         "a365pool4.lab.example",
         "a365pool5.lab.example",
     }

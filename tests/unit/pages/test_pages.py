@@ -160,8 +160,7 @@ def test_helpdesk_sees_who_is_on_it(sign_in: SignIn) -> None:
 
 
 def server_of() -> Server:
-    server: Server = watched().targets.get(order=2).server
-    return server
+    return watched().targets.get(order=2).servers[0]
 
 
 def test_an_administrator_takes_a_server_out_and_puts_it_back(

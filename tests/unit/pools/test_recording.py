@@ -32,7 +32,7 @@ class Estate:
 
     def __init__(self) -> None:
         self.hostname = make_pair()
-        self.primary, self.standby = (target.server for target in self.hostname.targets.order_by("order"))
+        self.primary, self.standby = (target.servers[0] for target in self.hostname.targets.order_by("order"))
         self.checks = [*estate_checks(), dns_check(self.hostname)]
         self.recorder = Recorder(0, 1)
         self.recorder.load(self.checks, fence=1)

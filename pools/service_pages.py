@@ -1,0 +1,68 @@
+"""What the page about one virtual service shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db.models import Q
+from django.http import Http404
+
+from pools.cards import Role, ServiceCard, service_card
+from pools.health import Health
+from pools.models import (
+    CheckState,
+    DedicatedHostname,
+    HealthTransition,
+    HostnameStatus,
+    VirtualService,
+    VirtualServiceStatus,
+)
+from pools.pages import CheckLine, check_line, status_of, worst_first
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualServicePage:
+    """Everything that a virtual service's page shows."""
+
+    service: VirtualService
+    status: VirtualServiceStatus
+    card: ServiceCard
+    checks: Sequence[CheckLine]
+    hostnames: Sequence[tuple[DedicatedHostname, HostnameStatus]]
+    transitions: Sequence[HealthTransition]
+
+    @property
+    def down(self) -> int:
+        """How many of its checks are down."""
+        return sum(line.check.health == Health.DOWN for line in self.checks)
+
+
+def find_virtual_service(name: str) -> VirtualService:
+    """Return the virtual service of that name with everything that its pages say. Raises Http404."""
+    service: VirtualService | None = VirtualService.objects.with_estate().filter(name__iexact=name).first()
+    if service is None:
+        raise Http404(f"There is no virtual service “{name}” in this estate.")
+    return service
+
+
+def virtual_service_page(name: str) -> VirtualServicePage:
+    """Gather a virtual service's page in a fixed number of queries. Raises Http404."""
+    service = find_virtual_service(name)
+    servers = [server.pk for server in service.servers]
+    checks = worst_first(
+        CheckState.objects.filter(Q(virtual_service=service) | Q(server__in=servers)).select_related(
+            "server", "trusted_application__ucc", "virtual_service"
+        )
+    )
+    hostnames = DedicatedHostname.objects.with_estate().filter(targets__virtual_service=service)
+    return VirtualServicePage(
+        service=service,
+        status=getattr(service, "status", None) or VirtualServiceStatus(virtual_service=service),
+        card=service_card(service, checks, role=Role("", "other"), order=0),
+        checks=[check_line(check) for check in checks],
+        hostnames=[(hostname, status_of(hostname)) for hostname in hostnames],
+        transitions=list(
+            HealthTransition.objects.filter(Q(virtual_service=service) | Q(server__in=servers)).order_by("-at")[:30]
+        ),
+    )
