@@ -243,6 +243,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     # Both expire before the next one is due: after a pause nothing piles up.
     "schedule probe windows": {"task": "pools.tasks.schedule_windows", "schedule": 1.0, "options": {"expires": 2}},
+    "add history up": {"task": "pools.tasks.add_history_up", "schedule": 60.0, "options": {"expires": 50}},
     "sweep operations": {"task": "dnsops.tasks.sweep_operations", "schedule": 5.0, "options": {"expires": 10}},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "beat-schedule")
@@ -271,12 +272,24 @@ if not 1 <= _window_s <= 45:
     raise _setting_error("A365_WINDOW_S", str(_window_s), "1 to 45 seconds: less than the visibility timeout")
 if _ca_file and not Path(_ca_file).is_file():
     raise _setting_error("A365_CA_FILE", f"no file at {_ca_file}", "a PEM file of trusted authorities")
-POOLS: dict[str, Any] = {"shards": _shards, "window_s": _window_s, "ca_file": _ca_file}
+# For how many days history is kept, by grain: ``docs/install.md``.
+_keep_days = {
+    "minutes": env.int("A365_KEEP_MINUTES_DAYS", 7),
+    "hours": env.int("A365_KEEP_HOURS_DAYS", 90),
+    "days": env.int("A365_KEEP_DAYS_DAYS", 1100),
+    "transitions": env.int("A365_KEEP_TRANSITIONS_DAYS", 400),
+}
+for _grain, _least in (("minutes", 1), ("hours", 31), ("days", 366), ("transitions", 7)):
+    if _keep_days[_grain] < _least:
+        raise _setting_error(f"A365_KEEP_{_grain.upper()}_DAYS", str(_keep_days[_grain]), f"{_least} days or more")
+POOLS: dict[str, Any] = {"shards": _shards, "window_s": _window_s, "ca_file": _ca_file, "keep_days": _keep_days}
 
 # Who says what has to be checked. Composed here, so that pools need not know dnsops.
 CHECK_SOURCES = ["pools.services.estate_checks", "dnsops.services.dns_checks"]
 # Who tells the estate's pages what is being switched, and by whom: () -> dict[hostname id, OperationNote].
 OPERATIONS_SOURCE = "dnsops.pages.recent_operations"
+# Who tells when a hostname was switched: (hostname id, since) -> list[Switch].
+SWITCHES_SOURCE = "dnsops.timeline.switches_of"
 
 LOGGING = {
     "version": 1,

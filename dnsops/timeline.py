@@ -7,6 +7,7 @@ from datetime import datetime
 
 from dnsops.models import FailoverOperation
 from dnsops.pages import KIND_NOUN, STATE_WORDS
+from pools.history.reading import Switch
 from pools.models import DedicatedHostname, HealthTransition
 from pools.pages import recent_transitions
 
@@ -29,6 +30,20 @@ def timeline(hostname: DedicatedHostname, *, limit: int = 40) -> list[TimelineEn
     entries = [_operation_entry(operation) for operation in operations]
     entries += [_transition_entry(transition) for transition in recent_transitions(hostname=hostname, limit=limit)]
     return sorted(entries, key=lambda entry: entry.at, reverse=True)[:limit]
+
+
+def switches_of(hostname_id: int, since: datetime) -> list[Switch]:
+    """When DNS of a hostname was changed by an operation since then, the earliest first."""
+    operations = FailoverOperation.objects.filter(hostname_id=hostname_id, written_at__gte=since).order_by("written_at")
+    return [
+        Switch(
+            operation.written_at,
+            f"{KIND_NOUN[operation.kind]} to {operation.to_text}, by {operation.requested_by_name}",
+            operation.get_absolute_url(),
+        )
+        for operation in operations
+        if operation.written_at is not None
+    ]
 
 
 def _operation_entry(operation: FailoverOperation) -> TimelineEntry:

@@ -17,10 +17,21 @@ from django.utils import timezone
 
 from pools.fields import PORT_VALIDATORS, FqdnField
 from pools.health import CheckKind, Health
+from pools.history_models import CheckHistory, CheckRoster, HistoryProgress, HostnameDay, HostnameHour
 from pools.virtual_services import RealServer, VirtualService, VirtualServiceStatus, relying_on, way_out
 
 # Defined elsewhere, and taken from here by everybody.
-__all__ = ["FqdnField", "RealServer", "VirtualService", "VirtualServiceStatus"]
+__all__ = [
+    "CheckHistory",
+    "CheckRoster",
+    "FqdnField",
+    "HistoryProgress",
+    "HostnameDay",
+    "HostnameHour",
+    "RealServer",
+    "VirtualService",
+    "VirtualServiceStatus",
+]
 
 TTL_MIN_S, TTL_MAX_S = 1, 3600
 

@@ -24,6 +24,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from pools import live
 from pools.health import STALE_AFTER_INTERVALS, Health
+from pools.history import reading as history
 from pools.kept import Kept, Recent
 from pools.models import DedicatedHostname, FailoverTarget, HostnameStatus
 
@@ -195,6 +196,7 @@ def forget_kept() -> None:
     for memory in (_states, _overviews, _parts, _rendered):
         memory.forget()
     ages.forget()
+    history.forget_kept()
 
 
 def _fingerprint() -> tuple[Any, ...]:
@@ -249,9 +251,14 @@ def changed_rows(old: Overview, new: Overview) -> frozenset[int]:
     )
 
 
+_BAR = "<!--bar-->"
+"""Where a row's history bar goes: it changes at other times than the row."""
+
+
 def row_html(row: Row, *, note: OperationNote | None, stale: bool, actions: bool) -> SafeString:
     """Render one row, or take it from those already rendered. The same for every reader: its times are UTC."""
     html = _rendered.get((row, note, actions), lambda: _render_row(row, note, actions))
+    html = mark_safe(html.replace(_BAR, history.all_bars().get(row.pk) or history.empty_bar(), 1))  # noqa: S308
     return mark_safe(html.replace('class="hrow', 'class="hrow is-stale', 1)) if stale else html  # noqa: S308
 
 
@@ -306,7 +313,7 @@ def list_html(overview: Overview, *, show: str, query: str, actions: bool) -> Sa
             {"sections": sections, "show": show, "q": query, "empty": not overview.rows, "found": len(rows)},
         )
 
-    return _parts.get(("list", overview.key, show, query, actions), make)
+    return _parts.get(("list", overview.key, history.latest_slot.get(), show, query, actions), make)
 
 
 def _sections(overview: Overview, rows: Sequence[Row], *, filtered: bool, actions: bool) -> list[Section]:

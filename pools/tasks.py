@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from celery import shared_task
@@ -9,6 +10,8 @@ from celery.signals import worker_shutting_down
 from django.conf import settings
 
 from pools import lease, live, redis_store
+from pools.history.retention import forget_old_history
+from pools.history.summing import add_history_up as add_up
 from pools.redis_store import BrokerLost
 from pools.services import end_expired_maintenance
 from pools.windows import run_window, stop_windows
@@ -43,6 +46,14 @@ def probe_window(shard: int) -> None:
         return
     for one in handed_on:
         _send(one)
+
+
+@shared_task(name="pools.tasks.add_history_up")
+def add_history_up() -> None:
+    """Each minute: add up what has ended, and forget what is older than it is kept."""
+    now = time.time()
+    add_up(now)
+    forget_old_history(now)
 
 
 def _send(shard: int) -> None:

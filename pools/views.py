@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
@@ -15,6 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 from a365admin.accounts.decorators import require
 from a365admin.accounts.permissions import Capability, may
 from pools import helpdesk as helpdesk_words, overview, pages, service_pages, services
+from pools.history import reading as history_reading
 from pools.maintenance import MaintenanceForm
 
 _LABELS = {
@@ -79,6 +81,22 @@ def hostname(request: HttpRequest, fqdn: str) -> HttpResponse:
         "fresh": json.dumps(overview.fresh_json(only=page.hostname.pk)),
     }
     return render(request, f"pools/hostname.html{'#live-and-checks' if _wants_part(request) else ''}", context)
+
+
+@require_safe
+@require(Capability.VIEW)
+def history(request: HttpRequest, fqdn: str) -> HttpResponse:
+    """What a hostname was like: the bar of a day, latencies with the failovers marked, availability. A fragment."""
+    found = pages.find_hostname(fqdn)
+    seen = history_reading.hostname_history(found.pk, time.time())
+    return render(request, "pools/history/hostname.html", {"history": seen})
+
+
+@require_safe
+@require(Capability.VIEW)
+def bars(request: HttpRequest) -> HttpResponse:
+    """Every hostname's history bar by id: an overview that stays open fetches them anew."""
+    return JsonResponse({"bars": {str(pk): html for pk, html in history_reading.all_bars().items()}})
 
 
 @require_safe

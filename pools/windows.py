@@ -21,6 +21,7 @@ from django.db import Error as DatabaseError, close_old_connections
 
 from pools import lease, live
 from pools.estate import all_checks, estate_version
+from pools.history.minutes import MinuteBook
 from pools.lease import Lease
 from pools.probing.engine import Engine
 from pools.probing.result import ProbeResult
@@ -60,6 +61,7 @@ class _Held:
     renewed_at: float
     shared_at: float = 0.0
     lost: bool = False
+    book: MinuteBook = field(default_factory=lambda: MinuteBook(time.time()))
 
 
 @dataclass(slots=True)
@@ -170,6 +172,7 @@ class _Window:
             self._process.kept[held.lease.shard] = (held.lease.fence, held.recorder)
             if held.lost:
                 continue
+            held.book.close(held.recorder)
             try:
                 lease.release(held.lease)
             except BrokerLost:
@@ -257,6 +260,7 @@ class _Window:
             if not held.lost:
                 try:
                     self._record(held, by_shard[shard])
+                    held.book.turn(by_shard[shard], held.recorder, time.time())
                     tokens, version = self._exchange(held, now)
                     asked |= held.recorder.keys_for(tokens)
                     if version is not None and version != self._process.estate_version:

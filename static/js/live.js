@@ -267,6 +267,20 @@
     if (after.trim() && after !== before) A.say(place.textContent);
   }
 
+  // ---- History bars: a new slot each five minutes; not all browsers at once ------------------------------------
+  const BARS_MS = 300000;
+  async function bars() {
+    if (document.hidden || paused || signedOut || !document.querySelector(".c-bar")) return;
+    const answer = await fetch("/history/bars/", { headers: { Accept: "application/json" } });
+    if (!answer.ok || answer.redirected) return;
+    const news = (await answer.json()).bars;
+    document.querySelectorAll("li[data-id]").forEach(function (row) {
+      const place = row.querySelector(".c-bar");
+      if (place && news[row.dataset.id]) place.innerHTML = news[row.dataset.id];
+    });
+  }
+  window.setInterval(() => window.setTimeout(() => bars().catch(() => {}), Math.random() * 20000), BARS_MS);
+
   // ---- Start --------------------------------------------------------------------------------------------------
   const first = document.getElementById("fresh");
   if (first) { freshness = JSON.parse(first.dataset.fresh); ages(); }
