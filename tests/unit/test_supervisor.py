@@ -100,7 +100,8 @@ def test_a_dead_childs_pool_is_ended_before_it_is_started_again(supervisor: Supe
 
 
 def _pids_said(output: io.StringIO) -> list[int]:
-    said = [int(line.rsplit(" ", 1)[1]) for line in output.getvalue().splitlines() if line.startswith("    probes | ")]
+    whole = output.getvalue().splitlines(keepends=True)  # the last line may still be being written
+    said = [int(line.split()[-1]) for line in whole if line.startswith("    probes | ") and line.endswith("\n")]
     return said if len(said) == 2 else []
 
 
