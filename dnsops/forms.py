@@ -7,21 +7,48 @@ from typing import Any, ClassVar
 from django.db import models
 from django.http import QueryDict
 
+from dnsops import keytab
 from dnsops.models import NameServer, UpdateKey, Zone, validate_secret_reference
+from dnsops.providers import registry
 from dnsops.secrets import SecretError, load_key
 from pools.forms import EstateForm
 
 
 class ZoneForm(EstateForm):
-    """A zone and the key that may change it."""
+    """A zone, how it is changed, and the key that may change it."""
+
+    unrecorded: ClassVar[set[str]] = {"id", "accepted_key", "accepted_at"}
 
     class Meta:
         model = Zone
-        fields: ClassVar = ["name", "provider", "key"]
+        fields: ClassVar = ["name", "provider", "key", "next_key"]
         help_texts: ClassVar = {
             "name": "The zone that holds the dedicated hostnames, such as example.com.",
             "key": "Without one, hostnames of this zone are watched and can not be failed over.",
         }
+
+    def clean(self) -> dict[str, Any]:
+        """The keys have to be of the kind that the way of changing needs, and two different ones."""
+        cleaned = super().clean()
+        kind = registry.kinds().get(cleaned.get("provider", ""))
+        if kind is None:
+            return cleaned
+        for field in ("key", "next_key"):
+            key = cleaned.get(field)
+            if key is not None and key.kind != kind.key_kind:
+                self.add_error(field, _wrong_kind(key, kind.label, kind.key_kind))
+        if cleaned.get("next_key") and cleaned.get("next_key") == cleaned.get("key"):
+            self.add_error("next_key", "This is the same key. Choose the one that comes after it, or none.")
+        if cleaned.get("next_key") and not cleaned.get("key"):
+            self.add_error("next_key", "There is no key before it: choose it as the update key instead.")
+        return cleaned
+
+
+def _wrong_kind(key: UpdateKey, label: str, wanted: str) -> str:
+    if not wanted:
+        return f"“{label}” needs no key, so choose none; found {key}."
+    word = UpdateKey.Kind(wanted).label
+    return f"“{label}” needs a {word}; {key} is a {key.get_kind_display()}. Choose another key, or another way."
 
 
 class NameServerForm(EstateForm):
@@ -31,7 +58,7 @@ class NameServerForm(EstateForm):
 
     class Meta:
         model = NameServer
-        fields: ClassVar = ["zone", "name", "address", "port", "is_writer", "expected_lag_s"]
+        fields: ClassVar = ["zone", "name", "address", "port", "host_name", "is_writer", "expected_lag_s"]
         labels: ClassVar = {"is_writer": "This is the writer"}
         help_texts: ClassVar = {
             "is_writer": "Changes go to exactly one server of a zone. Ticking this takes it from the one that was.",
@@ -56,7 +83,15 @@ class UpdateKeyForm(EstateForm):
 
     class Meta:
         model = UpdateKey
-        fields: ClassVar = ["name", "algorithm", "secret_reference"]
+        fields: ClassVar = ["kind", "name", "algorithm", "principal", "secret_reference", "kdcs"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["kind"].required = False  # there is a usual one
+
+    def clean_kind(self) -> str:
+        """A TSIG key, unless something else was chosen."""
+        return self.cleaned_data["kind"] or UpdateKey.Kind.TSIG.value
 
     def clean_secret_reference(self) -> str:
         """Refuse what is no reference before anything else looks at it: it may be the secret itself."""
@@ -69,9 +104,22 @@ class UpdateKeyForm(EstateForm):
         cleaned = super().clean()
         if "secret_reference" not in cleaned:
             self.data = {**self.data.dict(), "secret_reference": ""} if isinstance(self.data, QueryDict) else {}
-        if {"name", "algorithm", "secret_reference"} <= cleaned.keys():
+        if cleaned.get("kind") == UpdateKey.Kind.GSS:
+            self._clean_account(cleaned)
+        elif {"name", "algorithm", "secret_reference"} <= cleaned.keys():
+            cleaned["principal"] = cleaned["kdcs"] = ""
             try:
                 load_key(name=cleaned["name"], algorithm=cleaned["algorithm"], reference=cleaned["secret_reference"])
             except SecretError as error:
                 self.add_error("secret_reference", str(error))
         return cleaned
+
+    def _clean_account(self, cleaned: dict[str, Any]) -> None:
+        """An account needs a name with its realm, and a keytab that holds it."""
+        if "principal" in cleaned and not cleaned["principal"]:
+            self.add_error("principal", "Enter the account with its realm, such as svc-a365admin@AD.EXAMPLE.COM.")
+        elif {"principal", "secret_reference"} <= cleaned.keys():
+            try:
+                keytab.check(cleaned["secret_reference"], cleaned["principal"])
+            except SecretError as error:
+                self.add_error("secret_reference", str(error))

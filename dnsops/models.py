@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import Any, ClassVar
 
@@ -13,9 +14,14 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
+from dnsops.addresses import parse_address
 from dnsops.lifecycle import ACTIVE, OperationKind, OperationState, StepKind, StepState
+from dnsops.providers import registry
 from pools.fields import PORT_VALIDATORS
 from pools.models import DedicatedHostname, FqdnField, Server, VirtualService
+
+# The account's parts hold no @ and no space; a realm is a DNS name, nearly always in capitals.
+_PRINCIPAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/$-]*@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 
 def _choices(values: Any) -> list[tuple[str, str]]:
@@ -38,45 +44,115 @@ def validate_secret_reference(text: str) -> None:
         )
 
 
-class UpdateKey(models.Model):
-    """A TSIG key. Its secret stays in a file or an environment variable; only the reference is stored."""
+def validate_principal(text: str) -> None:
+    """Raise ValidationError unless ``text`` names a Kerberos account with its realm (RFC 1964 section 2.1.1)."""
+    if not _PRINCIPAL.fullmatch(text):
+        raise ValidationError(
+            f"Enter the account with its realm, such as svc-a365admin@AD.EXAMPLE.COM; found “{text}”. In Active "
+            "Directory the realm is the domain's DNS name in capitals."
+        )
 
-    name = FqdnField("key name", unique=True, validators=[], help_text="As the DNS server knows it.")
+
+def validate_kdcs(text: str) -> None:
+    """Raise ValidationError unless ``text`` is a list of addresses, each with or without a port."""
+    for part in text.replace(",", " ").split():
+        try:
+            parse_address(part)
+        except ValueError:
+            raise ValidationError(
+                f"“{part}” is neither an address nor address:port. Enter for example 192.0.2.10, 192.0.2.11:88."
+            ) from None
+
+
+class UpdateKey(models.Model):
+    """A TSIG key or a Kerberos account. What is secret stays in a file or the environment; here is only where."""
+
+    class Kind(models.TextChoices):
+        """What a change is signed with."""
+
+        TSIG = "tsig", "TSIG key"
+        GSS = "gss", "Kerberos account (GSS-TSIG)"
+
+    kind = models.CharField(max_length=8, choices=Kind.choices, default=Kind.TSIG)
+    name = FqdnField(
+        "key name",
+        unique=True,
+        validators=[],
+        help_text="A TSIG key's name as the DNS server knows it; for an account, any short name.",
+    )
     algorithm = models.CharField(max_length=12, choices=Algorithm.choices, default=Algorithm.HMAC_SHA256)
     secret_reference = models.CharField(
         "where the secret is",
         max_length=300,
         validators=[validate_secret_reference],
-        help_text="file:/etc/a365admin/tsig.key (BASE64 or a tsig-keygen file) or env:VARIABLE.",
+        help_text="file:/etc/a365admin/tsig.key (BASE64 or a tsig-keygen file) or env:VARIABLE; for an account, "
+        "file:/etc/a365admin/svc.keytab.",
+    )
+    principal = models.CharField(
+        "account",
+        max_length=255,
+        blank=True,
+        validators=[validate_principal],
+        help_text="Kerberos only: the account with its realm, such as svc-a365admin@AD.EXAMPLE.COM.",
+    )
+    kdcs = models.CharField(
+        "KDC addresses",
+        max_length=500,
+        blank=True,
+        validators=[validate_kdcs],
+        help_text="Kerberos only: addresses of domain controllers that give tickets, such as 192.0.2.10, "
+        "192.0.2.11:88. Empty: the zone's name servers, port 88.",
     )
 
     class Meta:
         ordering: ClassVar = ["name"]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(kind__in=["gss", "tsig"]), name="update_key_kind_known"),
+        ]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_account(self) -> bool:
+        """Whether it is a Kerberos account."""
+        return self.kind == self.Kind.GSS
 
 
 class Zone(models.Model):
     """A DNS zone that holds dedicated hostnames, and how we may change it."""
 
-    class Provider(models.TextChoices):
-        """How changes reach the zone."""
-
-        RFC2136 = "rfc2136", "Dynamic update (RFC 2136) with TSIG"
-
     name = FqdnField(unique=True)
-    provider = models.CharField(max_length=12, choices=Provider.choices, default=Provider.RFC2136)
+    provider = models.CharField("how it is changed", max_length=12, choices=registry.choices, default="rfc2136")
     key = models.ForeignKey(UpdateKey, models.PROTECT, null=True, blank=True, related_name="zones")
+    next_key = models.ForeignKey(
+        UpdateKey,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="next_zones",
+        help_text="While a key is being replaced: tried where the server does not accept the first one.",
+    )
+    accepted_key = models.ForeignKey(UpdateKey, models.SET_NULL, null=True, editable=False, related_name="+")
+    accepted_at = models.DateTimeField(null=True, editable=False, help_text="When the server last accepted a key.")
 
     class Meta:
         ordering: ClassVar = ["name"]
-        constraints: ClassVar = [
-            models.CheckConstraint(condition=Q(provider__in=["rfc2136"]), name="zone_provider_known"),
-        ]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def provider_label(self) -> str:
+        """How it is changed, in words; also where that way is no longer there."""
+        kind = registry.kinds().get(self.provider)
+        return kind.label if kind else f"unknown ({self.provider})"
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether it cannot be changed for want of a key."""
+        kind = registry.kinds().get(self.provider)
+        return kind is not None and bool(kind.key_kind) and self.key_id is None
 
 
 class NameServer(models.Model):
@@ -86,6 +162,12 @@ class NameServer(models.Model):
     name = models.CharField(max_length=80, help_text="Short name, such as dns1.")
     address = models.GenericIPAddressField("IP address")
     port = models.PositiveIntegerField(default=53, validators=PORT_VALIDATORS)
+    host_name = FqdnField(
+        "full host name",
+        blank=True,
+        unique=False,
+        help_text="Needed for a Kerberos account: the domain controller's own full name, such as dc1.ad.example.com.",
+    )
     is_writer = models.BooleanField("the writer", default=False, help_text="Changes are sent to this one server.")
     expected_lag_s = models.PositiveIntegerField(
         "expected lag (s)",

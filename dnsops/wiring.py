@@ -4,29 +4,35 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from functools import partial
+from datetime import timedelta
+from pathlib import Path
 
-from dnsops.models import FailoverOperation, NameServer, Zone
+from django.conf import settings
+from django.utils import timezone
+
+from dnsops.models import FailoverOperation, NameServer, UpdateKey, Zone
 from dnsops.plan import Change, zone_of
-from dnsops.providers.base import Endpoint, Outcome, OutcomeKind, Provider
-from dnsops.providers.rfc2136 import Rfc2136
-from dnsops.secrets import load_key
+from dnsops.providers import registry
+from dnsops.providers.base import Endpoint, KeySetup, Outcome, OutcomeKind, Provider, Setup
+
+# A message with such an outcome was signed with a key that the server accepted.
+ACCEPTED = frozenset({OutcomeKind.APPLIED, OutcomeKind.CONFLICT, OutcomeKind.READY, OutcomeKind.DENIED})
+NOTE_AGAIN_AFTER = timedelta(minutes=10)
 
 
 def zone_for(fqdn: str) -> Zone | None:
     """The zone that holds ``fqdn`` (the longest), with its key and name servers; None where there is none."""
     labels = fqdn.split(".")
     names = [".".join(labels[first:]) for first in range(len(labels))]
-    zones = {
-        zone.name: zone
-        for zone in Zone.objects.filter(name__in=names).select_related("key").prefetch_related("name_servers")
-    }
+    rows = Zone.objects.filter(name__in=names).select_related("key", "next_key").prefetch_related("name_servers")
+    zones = {zone.name: zone for zone in rows}
     return zones.get(zone_of(fqdn, zones))
 
 
 def endpoint_of(server: NameServer) -> Endpoint:
     """Where a name server is asked."""
-    return Endpoint(server.name, server.address, server.port, server.is_writer, float(server.expected_lag_s))
+    lag_s = float(server.expected_lag_s)
+    return Endpoint(server.name, server.address, server.port, server.is_writer, lag_s, server.host_name)
 
 
 def endpoints_of(zone: Zone | None) -> list[Endpoint]:
@@ -40,21 +46,59 @@ def writer_of(endpoints: Sequence[Endpoint]) -> Endpoint | None:
 
 
 def provider_for(zone: Zone, writer: Endpoint) -> Provider | None:
-    """What changes records of this zone on this writer; None where the zone has no key yet."""
-    if zone.key is None:
+    """What changes records of this zone on this writer; None where the zone has no key yet, and needs one."""
+    kind = registry.kinds().get(zone.provider)
+    if kind is None or (kind.key_kind and zone.key is None):
         return None
-    key = partial(load_key, name=zone.key.name, algorithm=zone.key.algorithm, reference=zone.key.secret_reference)
-    return Rfc2136(writer, key)
+    return kind.build(setup_of(zone, writer))
+
+
+def setup_of(zone: Zone, writer: Endpoint) -> Setup:
+    """What the zone's provider is made from: the writer first, and first the key that was accepted last."""
+    others = [endpoint for endpoint in endpoints_of(zone) if endpoint != writer]
+    keys = [key for key in (zone.key, zone.next_key) if key is not None]
+    keys.sort(key=lambda key: key.pk != zone.accepted_key_id)
+    return Setup(zone.name, (writer, *others), tuple(map(_key_setup, keys)), Path(settings.VAR) / "kerberos")
+
+
+def _key_setup(key: UpdateKey) -> KeySetup:
+    realm = key.principal.rpartition("@")[2]
+    return KeySetup(
+        key.name, key.secret_reference, key.algorithm, key.principal, realm, tuple(key.kdcs.replace(",", " ").split())
+    )
 
 
 def check_writable(zone: Zone, writer: Endpoint, change: Change, *, timeout_s: float) -> Outcome:
     """Whether the writer accepts our key for this zone; changes nothing."""
     provider = provider_for(zone, writer)
     if provider is None:
-        return Outcome(
-            OutcomeKind.CONFIG, "", f"Zone {zone.name} has no update key, so nothing can be changed. Choose one for it."
-        )
-    return provider.check_writable(change, deadline=time.monotonic() + timeout_s)
+        return Outcome(OutcomeKind.CONFIG, "", f"{why_no_provider(zone)} So nothing can be changed.")
+    outcome = provider.check_writable(change, deadline=time.monotonic() + timeout_s)
+    note_accepted(zone, outcome)
+    return outcome
+
+
+def why_no_provider(zone: Zone) -> str:
+    """Why ``provider_for`` gave None."""
+    if zone.provider not in registry.kinds():
+        return f"Zone {zone.name} is to be changed by “{zone.provider}”, which is not known here. Choose another way."
+    return f"Zone {zone.name} has no update key. Choose one for it."
+
+
+def note_accepted(zone: Zone, outcome: Outcome) -> None:
+    """Remember which key the server accepted: it is tried first from now on, and the pages say which it is."""
+    label = outcome.evidence.get("key")
+    if outcome.kind not in ACCEPTED or not outcome.authenticated or not label:
+        return
+    for key in (zone.key, zone.next_key):
+        if key is None or label not in {key.name, key.principal}:
+            continue
+        now = timezone.now()
+        if zone.accepted_key_id == key.pk and zone.accepted_at and now - zone.accepted_at < NOTE_AGAIN_AFTER:
+            return
+        zone.accepted_key, zone.accepted_at = key, now
+        Zone.objects.filter(pk=zone.pk).update(accepted_key=key, accepted_at=now)
+        return
 
 
 def wiring_of(operation: FailoverOperation) -> tuple[Zone | None, list[Endpoint]]:

@@ -48,7 +48,7 @@ class Writing(Ending):
         provider = wiring.provider_for(self.zone, self.writer)
         deadline = min(time.monotonic() + self.conf.write_timeout_s, self.claim.lease_ends - ANSWER_ROOM_S)
         if provider is None:
-            outcome = Outcome(OutcomeKind.CONFIG, "", f"Zone {self.zone.name} has no update key. Nothing was changed.")
+            outcome = Outcome(OutcomeKind.CONFIG, "", f"{wiring.why_no_provider(self.zone)} Nothing was changed.")
         else:
             outcome = provider.change(self.plan.change, deadline=deadline)
         checkpoint("answer_received")
@@ -59,6 +59,7 @@ class Writing(Ending):
         with transaction.atomic():
             self.claim.renew(**({"written_at": seen_at} if seen_at else {}))
             row.save(update_fields=["answered_at", "outcome", "rcode", "sentence"])
+            wiring.note_accepted(self.zone, outcome)
             done = outcome.kind is OutcomeKind.APPLIED
             self.claim.set_step(
                 StepKind.WRITE, StepState.DONE if done else StepState.RUNNING, outcome.sentence, evidence

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Protocol
 
 from dnsops.plan import Answer, Change
@@ -16,6 +17,7 @@ class OutcomeKind(StrEnum):
     APPLIED = "applied"
     ALREADY = "already"  # the record is as desired, though not by this message
     READY = "ready"  # a check that changes nothing went well
+    BY_HAND = "by_hand"  # a person has to make it; the evidence holds the commands
     CONFLICT = "conflict"  # the record is not what was expected; nothing was changed
     DENIED = "denied"
     AUTH = "auth"
@@ -28,13 +30,14 @@ class OutcomeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A DNS server's name, IP address and port."""
+    """A DNS server's name, IP address and port. ``host_name``: its own full name, which Kerberos knows it by."""
 
     name: str
     address: str
     port: int = 53
     is_writer: bool = False
     expected_lag_s: float = 0.0
+    host_name: str = ""
 
     def __str__(self) -> str:
         return f"{self.name} ({self.address}:{self.port})"
@@ -55,8 +58,40 @@ class Outcome:
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
+class CannotSignError(Exception):
+    """A message cannot be signed, so nothing was sent. ``kind`` and the message say why, and what to do."""
+
+    def __init__(self, kind: OutcomeKind, sentence: str) -> None:
+        super().__init__(sentence)
+        self.kind = kind
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a way of changing DNS can do.
+
+    ``compare_and_swap``: the server itself refuses unless the record is exactly as expected. ``by_hand``: a person
+    makes the change; ``change()`` gives the commands and never sends anything. ``tickets``: ``keep_warm()`` fetches
+    beforehand what signing needs, so that a change does not wait for it.
+    """
+
+    compare_and_swap: bool = True
+    by_hand: bool = False
+    tickets: bool = False
+
+
 class Provider(Protocol):
     """A way of changing records on the writer. None of these raises for what a network or a server may do."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do."""
+        ...
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Every authoritative server that it knows of, the writer first."""
+        ...
 
     @property
     def writer(self) -> Endpoint:
@@ -72,5 +107,48 @@ class Provider(Protocol):
         ...
 
     def change(self, change: Change, *, deadline: float) -> Outcome:
-        """Send one message: exactly ``expected`` becomes ``new``, or nothing happens. Sends it once, never again."""
+        """Send one message: exactly ``expected`` becomes ``new``, or nothing happens.
+
+        It is sent once. Only where the server says that it does not accept the key, it is sent once more with the next
+        key, if there is one: the prerequisite lets one of them through at most.
+        """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class KeySetup:
+    """What signs: a TSIG key, or a Kerberos account. ``reference`` says where the secret or keytab is, never what."""
+
+    name: str
+    reference: str
+    algorithm: str = ""
+    principal: str = ""
+    realm: str = ""
+    kdcs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a provider is made from. ``endpoints``: the writer first. ``keys``: the one to try first, first.
+
+    ``folder``: where it may keep files of its own, which nobody else may read.
+    """
+
+    zone: str
+    endpoints: tuple[Endpoint, ...]
+    keys: tuple[KeySetup, ...]
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderKind:
+    """A way of changing DNS, as a module of this package declares it in ``KIND``; ``registry.py`` finds it.
+
+    ``slug`` is stored (at most 12 characters), ``label`` is shown. ``key_kind``: the kind of update key that it needs,
+    "" where it needs none.
+    """
+
+    slug: str
+    label: str
+    key_kind: str
+    build: Callable[[Setup], Provider]

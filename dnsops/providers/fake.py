@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from dnsops.plan import Answer, Change, RRset
-from dnsops.providers.base import Endpoint, Outcome, OutcomeKind
+from dnsops.providers.base import Capabilities, Endpoint, Outcome, OutcomeKind
 
 
 @dataclass
@@ -86,6 +86,16 @@ class FakeProvider:
     def __init__(self, dns: FakeDns, writer: Endpoint) -> None:
         self._dns = dns
         self._writer = writer
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """It compares and swaps."""
+        return Capabilities()
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """The writer."""
+        return (self._writer,)
 
     @property
     def writer(self) -> Endpoint:

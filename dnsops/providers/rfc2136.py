@@ -5,10 +5,12 @@ from __future__ import annotations
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
+import dns.entropy
 import dns.exception
 import dns.message
 import dns.name
@@ -23,8 +25,17 @@ from dnsops.asking import ask, receive_tcp
 from dnsops.checkpoints import checkpoint
 from dnsops.plan import Answer, Change, RRset
 from dnsops.providers import sentences
-from dnsops.providers.base import Endpoint, Outcome, OutcomeKind
-from dnsops.secrets import SecretError
+from dnsops.providers.base import (
+    CannotSignError,
+    Capabilities,
+    Endpoint,
+    KeySetup,
+    Outcome,
+    OutcomeKind,
+    ProviderKind,
+    Setup,
+)
+from dnsops.secrets import SecretError, load_key
 
 CONNECT_S = 3.0
 EXCLUDED_BESIDE = ("CNAME",)
@@ -62,16 +73,34 @@ class Reply:
 
 
 class Rfc2136:
-    """Changes records on one writer. ``key`` gives the TSIG key at each use, or raises SecretError."""
+    """Changes records on one writer. Each of ``keys`` gives a key at each use, or raises SecretError.
 
-    def __init__(self, writer: Endpoint, key: Callable[[], dns.tsig.Key]) -> None:
+    Where the server does not accept the first key, the next is tried: so a key can be replaced without a gap.
+    """
+
+    def __init__(self, writer: Endpoint, *keys: Callable[[], dns.tsig.Key], endpoints: Sequence[Endpoint] = ()) -> None:
         self._writer = writer
-        self._key = key
+        self._keys = keys
+        self._endpoints = tuple(endpoints) or (writer,)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """The server compares and swaps."""
+        return Capabilities()
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Every authoritative server, the writer first."""
+        return self._endpoints
 
     @property
     def writer(self) -> Endpoint:
         """The one server that is changed."""
         return self._writer
+
+    def _signers(self, deadline: float) -> Sequence[Callable[[], dns.tsig.Key]]:
+        """What may sign a message that has to be answered by ``deadline``, in the order in which they are tried."""
+        return self._keys
 
     def read(self, endpoint: Endpoint, name: str, *, deadline: float) -> Answer:
         """What ``endpoint`` says about ``name``; not recursive."""
@@ -81,9 +110,9 @@ class Rfc2136:
         """Send the prerequisite alone, signed. READY proves key, clock and zone, but not permission to write."""
         outcome = self._send(prerequisite_message(change), change, deadline, changes=False)
         if outcome.kind in {OutcomeKind.APPLIED, OutcomeKind.CONFLICT} and outcome.authenticated:
-            return Outcome(
-                OutcomeKind.READY, outcome.rcode, f"{self._writer.name} accepts our key. Nothing was changed."
-            )
+            label = outcome.evidence["key"]
+            said = f"{self._writer.name} accepts {_noun(label)} {label}. Nothing was changed."
+            return Outcome(OutcomeKind.READY, outcome.rcode, said, evidence=outcome.evidence)
         return outcome
 
     def change(self, change: Change, *, deadline: float) -> Outcome:
@@ -91,16 +120,38 @@ class Rfc2136:
         return self._send(swap_message(change), change, deadline, changes=True)
 
     def _send(self, message: dns.update.UpdateMessage, change: Change, deadline: float, *, changes: bool) -> Outcome:
+        """Send it with the first key; with the next where the server does not accept that one."""
+        outcomes: list[Outcome] = []
+        for signer in self._signers(deadline):
+            outcome = self._send_signed(message, change, deadline, signer, changes=changes)
+            if not _another_key_may_do(outcome):
+                return outcome
+            outcomes.append(outcome)
+            message.id = dns.entropy.random_16()
+        return _none_accepted(outcomes)
+
+    def _send_signed(
+        self,
+        message: dns.update.UpdateMessage,
+        change: Change,
+        deadline: float,
+        signer: Callable[[], dns.tsig.Key],
+        *,
+        changes: bool,
+    ) -> Outcome:
         try:
-            key = self._key()
+            key = signer()
         except SecretError as error:
             return Outcome(OutcomeKind.AUTH, "", f"{error} Nothing was sent, so DNS is as it was.")
+        except CannotSignError as error:
+            return Outcome(error.kind, "", f"{error} Nothing was sent, so DNS is as it was.")
         message.use_tsig(key)
+        label = label_of(key)
         started = time.monotonic()
         reply = self._exchange(message, deadline, changes=changes)
         evidence: dict[str, Any] = {
             "server": str(self._writer),
-            "key": key.name.to_text(),
+            "key": label,
             "ms": round((time.monotonic() - started) * 1000, 1),
             "authenticated": reply.authenticated,
         }
@@ -113,7 +164,7 @@ class Rfc2136:
             reply.rcode,
             server=self._writer.name,
             change=change,
-            key=key.name.to_text(omit_final_dot=True),
+            signer=f"{_noun(label)} {label}",
             problem=reply.problem,
         )
         return Outcome(reply.kind, reply.rcode, sentence, reply.authenticated, evidence)
@@ -140,6 +191,31 @@ class Rfc2136:
             except (OSError, EOFError) as error:
                 return Reply(OutcomeKind.UNKNOWN, authenticated=False, problem=_network_problem(error))
         return judge(message, wire, answer)
+
+
+def label_of(key: dns.tsig.Key) -> str:
+    """What a key is called in sentences: its name, or the account that it stands for."""
+    return str(getattr(key, "label", "") or key.name.to_text(omit_final_dot=True))
+
+
+def _noun(label: str) -> str:
+    return "account" if "@" in label else "key"
+
+
+def _another_key_may_do(outcome: Outcome) -> bool:
+    """Whether the trouble is with the key. PowerDNS says REFUSED, unsigned, to a key that it does not know."""
+    unsigned_no = outcome.kind is OutcomeKind.DENIED and not outcome.authenticated
+    return outcome.kind is OutcomeKind.AUTH or unsigned_no
+
+
+def _none_accepted(outcomes: Sequence[Outcome]) -> Outcome:
+    """What became of the first key; where there was another, that it did not do either."""
+    if not outcomes:
+        return Outcome(OutcomeKind.CONFIG, "", "There is no key to sign with, so nothing was sent. Choose one.")
+    if len(outcomes) == 1:
+        return outcomes[0]
+    others = " ".join(outcome.sentence for outcome in outcomes[1:])
+    return replace(outcomes[0], sentence=f"{outcomes[0].sentence} With the next key: {others}")
 
 
 def swap_message(change: Change) -> dns.update.UpdateMessage:
@@ -208,3 +284,15 @@ def _network_problem(error: Exception) -> str:
     if isinstance(error, EOFError | ConnectionResetError):
         return "the connection was closed without an answer"
     return getattr(error, "strerror", None) or str(error)
+
+
+def tsig_key(setup: KeySetup) -> Callable[[], dns.tsig.Key]:
+    """What gives a TSIG key; its secret is read anew at each use."""
+    return partial(load_key, name=setup.name, algorithm=setup.algorithm, reference=setup.reference)
+
+
+def _build(setup: Setup) -> Rfc2136:
+    return Rfc2136(setup.endpoints[0], *map(tsig_key, setup.keys), endpoints=setup.endpoints)
+
+
+KIND = ProviderKind("rfc2136", "Dynamic update (RFC 2136) with TSIG", "tsig", _build)

@@ -7,7 +7,7 @@ from dnsops.providers.base import OutcomeKind
 
 _BY_RCODE = {
     "REFUSED": (
-        "{server} refused the change (REFUSED). Nothing was changed. Allow key {key} to change {name} on {server}, "
+        "{server} refused the change (REFUSED). Nothing was changed. Allow {signer} to change {name} on {server}, "
         "and check that {server} is a primary of {zone}."
     ),
     "NOTAUTH": (
@@ -22,10 +22,10 @@ _BY_RCODE = {
         "another writer."
     ),
     "BADKEY": (
-        "{server} does not know key {key}, or not for this (BADKEY). Nothing was changed. Compare the key's name "
-        "and algorithm here with those on {server}."
+        "{server} does not know {signer}, or not for this (BADKEY). Nothing was changed. Compare its name and "
+        "algorithm here with those on {server}."
     ),
-    "BADSIG": "The secret of key {key} here is not the one on {server} (BADSIG). Nothing was changed. Copy it again.",
+    "BADSIG": "The secret of {signer} here is not the one on {server} (BADSIG). Nothing was changed. Copy it again.",
     "BADTIME": (
         "The clocks of this machine and {server} differ by more than 5 minutes (BADTIME). Nothing was changed. Set "
         "both by NTP."
@@ -44,13 +44,14 @@ _BY_KIND = {
     OutcomeKind.APPLIED: "{server} made the change: {name} is now {new}.",
     OutcomeKind.ALREADY: "{name} is {new} on {server} already.",
     OutcomeKind.READY: "{server} accepts our key. Nothing was changed.",
+    OutcomeKind.BY_HAND: "{name} has to be changed to {new} on {server} by hand. So far nothing was changed.",
     OutcomeKind.CONFLICT: (
         "{name} is no longer {old} on {server} ({rcode}), so the change was not made. Somebody changed it in the "
         "meantime: look again."
     ),
-    OutcomeKind.DENIED: "{server} refused the change ({rcode}). Nothing was changed. Allow key {key} to change {name}.",
+    OutcomeKind.DENIED: "{server} refused the change ({rcode}). Nothing was changed. Allow {signer} to change {name}.",
     OutcomeKind.AUTH: (
-        "{server} did not accept key {key} ({problem}). Nothing was changed. Compare the key on both sides."
+        "{server} did not accept {signer} ({problem}). Nothing was changed. Compare the key on both sides."
     ),
     OutcomeKind.CLOCK: "The clocks of this machine and {server} differ too much. Nothing was changed. Set both by NTP.",
     OutcomeKind.CONFIG: "{server} cannot change {zone} ({rcode}). Nothing was changed. Check the zone and its writer.",
@@ -66,14 +67,14 @@ _BY_KIND = {
 }
 
 
-def sentence(kind: OutcomeKind, rcode: str, *, server: str, change: Change, key: str, problem: str = "") -> str:
+def sentence(kind: OutcomeKind, rcode: str, *, server: str, change: Change, signer: str, problem: str = "") -> str:
     """Put an outcome into words. ``problem`` says more where there was no proper answer."""
     template = _BY_KIND[kind] if kind is OutcomeKind.UNKNOWN else _BY_RCODE.get(rcode, _BY_KIND[kind])
     text = template.format(
         server=server,
         name=change.name,
         zone=change.zone,
-        key=key,
+        signer=signer,
         old=change.expected,
         new=change.new,
         rcode=rcode or "no code",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import secrets
 import shutil
 import socket
@@ -64,7 +65,10 @@ class BindPair:
         directory = self.directory / which
         with (directory / "log").open("ab") as log:
             self.processes[which] = subprocess.Popen(
-                [str(NAMED), "-f", "-n", "1", "-c", str(directory / "named.conf")], stdout=log, stderr=log
+                [str(NAMED), "-f", "-n", "1", "-c", str(directory / "named.conf")],
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "KRB5RCACHENAME": "none:", "KRB5_CONFIG": str(self.directory / "krb5.conf")},
             )
         endpoint = self.primary if which == "primary" else self.secondary
         wait_until(
@@ -95,8 +99,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_bind(directory: Path, *, more_hostnames: Sequence[str] = ()) -> Iterator[BindPair]:
-    """Start both in ``directory``, and end them afterwards. ``more_hostnames``: more aliases of srv1."""
+def running_bind(
+    directory: Path, *, more_hostnames: Sequence[str] = (), keytab: Path | None = None, account: str = ""
+) -> Iterator[BindPair]:
+    """Start both in ``directory``, and end them afterwards. ``more_hostnames``: more aliases of srv1.
+
+    ``keytab``: the DNS server's own, for GSS-TSIG; ``account`` may then change what the key may change.
+    """
     secret = base64.b64encode(secrets.token_bytes(32)).decode()
     key = f'key "{KEY_NAME}" {{ algorithm {ALGORITHM}; secret "{secret}"; }};\n'
     secret_file = directory / "tsig.key"
@@ -109,7 +118,10 @@ def running_bind(directory: Path, *, more_hostnames: Sequence[str] = ()) -> Iter
         secret_file,
         directory,
     )
-    _write_configuration(directory, key, ports, more_hostnames)
+    _write_configuration(directory, key, ports, more_hostnames, account)
+    if keytab is not None:
+        conf = directory / "primary" / "named.conf"
+        conf.write_text(conf.read_text().replace("options {", f'options {{ tkey-gssapi-keytab "{keytab}";', 1))
     try:
         for which in ("primary", "secondary"):
             pair.start(which)
@@ -119,9 +131,12 @@ def running_bind(directory: Path, *, more_hostnames: Sequence[str] = ()) -> Iter
             pair.stop(which)
 
 
-def _write_configuration(directory: Path, key: str, ports: dict[str, int], more_hostnames: Sequence[str]) -> None:
+def _write_configuration(
+    directory: Path, key: str, ports: dict[str, int], more_hostnames: Sequence[str], account: str
+) -> None:
     writable = ("a365web1", "a365web2", "a365addr", *more_hostnames)
-    grants = " ".join(f"grant {KEY_NAME} name {name}.{ZONE}. CNAME A AAAA;" for name in writable)
+    writers = [KEY_NAME, f'"{account}"'] if account else [KEY_NAME]
+    grants = " ".join(f"grant {who} name {name}.{ZONE}. CNAME A AAAA;" for who in writers for name in writable)
     more = {
         # notify-delay 0: by default a second change within 5 s takes seconds to reach the secondary: no fault
         "primary": f"notify explicit; also-notify {{ 127.0.0.1 port {ports['secondary']}; }}; notify-delay 0; "

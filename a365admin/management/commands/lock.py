@@ -15,6 +15,7 @@ from django.core.management.base import BaseCommand, CommandError
 FILES = (
     ("requirements/base.in", "requirements.txt", None),
     ("requirements/postgres.in", "requirements/postgres.txt", "requirements.txt"),
+    ("requirements/gssapi.in", "requirements/gssapi.txt", "requirements.txt"),
     ("requirements/test.in", "requirements/test.txt", "requirements.txt"),
 )
 OPTIONS = (
@@ -38,9 +39,9 @@ def command(source: str, result: str, constraint: str | None, *, upgrade: bool) 
 
 
 class Command(BaseCommand):
-    """Rewrites the three requirements files; what is pinned already stays unless ``--upgrade``."""
+    """Rewrites the requirements files; what is pinned already stays unless ``--upgrade``."""
 
-    help = "Pin requirements.txt, requirements/postgres.txt and requirements/test.txt from requirements/*.in."
+    help = "Pin requirements.txt, requirements/postgres.txt, gssapi.txt and test.txt there from requirements/*.in."
     requires_system_checks: list[str] = []  # noqa: RUF012 (Django's own declaration)
 
     def add_arguments(self, parser: ArgumentParser) -> None:

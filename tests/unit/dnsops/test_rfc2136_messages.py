@@ -146,7 +146,7 @@ RCODES = ["NOERROR", "NXRRSET", "REFUSED", "NOTAUTH", "NOTZONE", "NOTIMP", "BADK
 @pytest.mark.parametrize("kind", OutcomeKind)
 @pytest.mark.parametrize("rcode", RCODES)
 def test_every_outcome_has_a_sentence_that_says_whether_dns_changed(kind: OutcomeKind, rcode: str) -> None:
-    text = sentences.sentence(kind, rcode, server="dns1", change=CHANGE, key="k", problem="")
+    text = sentences.sentence(kind, rcode, server="dns1", change=CHANGE, signer="key k", problem="")
     assert "{" not in text
     assert "  " not in text
     assert text.endswith(".")
@@ -158,7 +158,7 @@ def test_every_rcode_has_a_sentence_of_its_own() -> None:
     kinds = [OutcomeKind.DENIED] * 2 + [OutcomeKind.CONFIG] * 3 + [OutcomeKind.AUTH] * 2 + [OutcomeKind.SERVER] * 2
     codes = ["REFUSED", "", "NOTAUTH", "NOTZONE", "NOTIMP", "BADKEY", "BADSIG", "SERVFAIL", "FORMERR"]
     texts = {
-        sentences.sentence(kind, code, server="dns1", change=CHANGE, key="k")
+        sentences.sentence(kind, code, server="dns1", change=CHANGE, signer="key k")
         for kind, code in zip(kinds, codes, strict=True)
     }
     assert len(texts) == len(codes)
