@@ -55,7 +55,7 @@ KINDS = register(
             "update key",
             forms.UpdateKeyForm,
             "key",
-            "A TSIG key. Its secret stays in a file or an environment variable; it is tried when you save.",
+            "A TSIG key or a Kerberos account. Its secret stays in a file or the environment, and is tried at once.",
             namespace="dnsops:dns",
         ),
     ]
@@ -71,11 +71,11 @@ def _kind(slug: str) -> Kind:
 
 def _list_context(tested: Zone | None = None, lines: list[Line] | None = None) -> dict[str, Any]:
     by_zone = hostnames_by_zone()
-    zones = Zone.objects.select_related("key").prefetch_related("name_servers")
+    zones = Zone.objects.select_related("key", "next_key", "accepted_key").prefetch_related("name_servers")
     return {
         "zones": [(zone, by_zone.get(zone.name, [])) for zone in zones],
         "elsewhere": by_zone.get("", []),
-        "keys": UpdateKey.objects.prefetch_related("zones"),
+        "keys": UpdateKey.objects.prefetch_related("zones", "next_zones"),
         "kinds": KINDS,
         "tested": tested,
         "lines": lines or [],
@@ -93,7 +93,8 @@ def dns_list(request: HttpRequest) -> HttpResponse:
 @require_safe
 def guide(request: HttpRequest) -> HttpResponse:
     """The first step of entering an estate, as a fragment of the estate's page."""
-    zone = Zone.objects.filter(key__isnull=False, name_servers__is_writer=True).first()
+    zones = Zone.objects.filter(name_servers__is_writer=True).order_by("name")
+    zone = next((zone for zone in zones if not zone.needs_key), None)
     started = Zone.objects.exists() or UpdateKey.objects.exists()
     return render(request, "dnsops/edit/guide.html", {"zone": zone, "started": started})
 
@@ -102,7 +103,7 @@ def guide(request: HttpRequest) -> HttpResponse:
 @require_POST
 def test_zone(request: HttpRequest, pk: int) -> HttpResponse:
     """Try a zone's name servers and key; changes nothing in DNS."""
-    zone = get_object_or_404(Zone.objects.select_related("key"), pk=pk)
+    zone = get_object_or_404(Zone.objects.select_related("key", "next_key"), pk=pk)
     lines = try_zone(zone)
     record(
         action="zone.tested",

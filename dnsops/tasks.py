@@ -11,7 +11,7 @@ from celery import shared_task
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from dnsops import claims, executor
+from dnsops import claims, executor, warming
 from pools import live
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,12 @@ def sweep_operations() -> None:
     live.mark_alive("operations")
     for operation_id in claims.due(timezone.now(), pending_for_s=NUDGE_PENDING_AFTER_S):
         nudge(operation_id)
+
+
+@shared_task(name="dnsops.tasks.keep_tickets_warm")
+def keep_tickets_warm() -> None:
+    """Renew Kerberos tickets for every domain controller, so that a change does not need a KDC."""
+    warming.keep_warm()
 
 
 def nudge(operation_id: str, *, after_s: float = 0.0) -> bool:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import cast
 
 from dnsops import wiring
 from dnsops.asking import ask
 from dnsops.models import Zone
 from dnsops.plan import Change, RRset
-from dnsops.providers.base import Endpoint, OutcomeKind
+from dnsops.providers.base import Endpoint, KeepsTickets, OutcomeKind
+from dnsops.secrets import SecretError
 
 TIMEOUT_S = 5.0
 ASK_TIMEOUT_S = 2.0
@@ -39,7 +42,27 @@ def try_zone(zone: Zone) -> list[Line]:
     nothing = RRset("CNAME", 60, (f"{_PROBE}.invalid.",))
     change = Change(zone.name, f"{_PROBE}.{zone.name}", expected=nothing, new=nothing)
     outcome = wiring.check_writable(zone, writer, change, timeout_s=TIMEOUT_S)
-    return [*lines, Line(f"Key at {writer.name}", outcome.kind is OutcomeKind.READY, outcome.sentence)]
+    signed = Line(f"Key at {writer.name}", outcome.kind is OutcomeKind.READY, outcome.sentence)
+    return [*lines, signed, *_tickets(zone, writer)]
+
+
+def _tickets(zone: Zone, writer: Endpoint) -> list[Line]:
+    """For a Kerberos account: whether a ticket is kept for each name server, so that no KDC is needed in need."""
+    provider = wiring.provider_for(zone, writer)
+    if provider is None or not provider.capabilities.tickets:
+        return []
+    keeper = cast("KeepsTickets", provider)
+    try:
+        problems = keeper.keep_warm(deadline=time.monotonic() + TIMEOUT_S)
+        return [_ticket(keeper, endpoint, problems.get(endpoint, "")) for endpoint in keeper.endpoints]
+    except SecretError as error:
+        return [Line("Tickets", False, str(error))]
+
+
+def _ticket(keeper: KeepsTickets, endpoint: Endpoint, problem: str) -> Line:
+    until = keeper.kept_until(endpoint)
+    left = f"One is kept for {(until - time.time()) / 3600:.1f} h; no KDC is needed until then." if until else ""
+    return Line(f"Ticket for {endpoint.name}", bool(until) and not problem, f"{problem} {left}".strip())
 
 
 def _ask(endpoint: Endpoint, name: str) -> Line:

@@ -14,11 +14,12 @@ POSTGRESQL_BINARIES = ("/usr/lib/postgresql/*/bin", "/usr/local/pgsql/bin", "/op
 
 @dataclass(frozen=True)
 class Part:
-    """A Debian package, the commands that show that it is there, and what is skipped without it."""
+    """A Debian package, the commands or files that show that it is there, and what is skipped without it."""
 
     package: str
     commands: tuple[str, ...]
     needed_for: str
+    files: tuple[str, ...] = ()  # patterns below /
 
 
 PARTS = (
@@ -26,8 +27,19 @@ PARTS = (
     Part("bind9-dnsutils", ("dig", "nsupdate"), "asking and changing DNS as an administrator would"),
     Part("bind9-utils", ("tsig-keygen",), "keys for BIND"),
     Part("chromium", ("chromium",), "the browser tests"),
+    Part("gcc", ("gcc",), "building gssapi, for DNS changes with Kerberos"),
+    Part("knot", ("knotd",), "DNS changes against Knot DNS"),
+    Part("krb5-admin-server", ("kadmin.local",), "DNS changes with Kerberos"),
+    Part("krb5-kdc", ("krb5kdc", "kdb5_util"), "DNS changes with Kerberos"),
+    Part("libfaketime", (), "clocks that are wrong", ("usr/lib/*/faketime/libfaketime.so.1",)),
+    Part("libkrb5-dev", ("krb5-config",), "building gssapi, for DNS changes with Kerberos"),
+    Part("pdns-backend-sqlite3", (), "DNS changes against PowerDNS", ("usr/lib/*/pdns/libgsqlite3backend.so",)),
+    Part("pdns-server", ("pdns_server", "pdnsutil"), "DNS changes against PowerDNS"),
     Part("postgresql", ("initdb",), "the suite on PostgreSQL"),
     Part("redis-server", ("redis-server",), "the broker"),
+    Part("samba", ("samba", "samba-tool"), "DNS changes in Active Directory"),
+    Part("samba-dsdb-modules", (), "DNS changes in Active Directory", ("usr/lib/*/samba/ldb/samba_dsdb.so",)),
+    Part("samba-vfs-modules", (), "DNS changes in Active Directory", ("usr/lib/*/samba/vfs/dfs_samba4.so",)),
 )
 STAND_INS = {"redis-server": ("valkey-server",), "chromium": ("chromium-browser",)}
 
@@ -50,8 +62,13 @@ def _postgresql_folders() -> list[str]:
 
 
 def missing_parts(find: Callable[[str], str | None] = find_command) -> list[Part]:
-    """The parts of which a command is not there."""
-    return [part for part in PARTS if any(find(command) is None for command in part.commands)]
+    """The parts of which a command or a file is not there."""
+    return [part for part in PARTS if not _is_there(part, find)]
+
+
+def _is_there(part: Part, find: Callable[[str], str | None]) -> bool:
+    files = all(any(Path("/").glob(pattern)) for pattern in part.files)
+    return files and all(find(command) is not None for command in part.commands)
 
 
 def ensure(say: Callable[[str], None]) -> list[Part]:

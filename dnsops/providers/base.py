@@ -115,6 +115,26 @@ class Provider(Protocol):
         ...
 
 
+class KeepsTickets(Protocol):
+    """What a provider whose capabilities say ``tickets`` can do besides."""
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Every authoritative server, the writer first."""
+        ...
+
+    def keep_warm(self, *, deadline: float) -> Mapping[Endpoint, str]:
+        """Renew the tickets for every name server where they are getting old. Returns what went wrong, by server.
+
+        Raises ``dnsops.secrets.SecretError`` where what proves who we are cannot be read.
+        """
+        ...
+
+    def kept_until(self, endpoint: Endpoint) -> float | None:
+        """Until when (``time.time()``) the kept ticket for this server is good; None where there is none."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class KeySetup:
     """What signs: a TSIG key, or a Kerberos account. ``reference`` says where the secret or keytab is, never what."""

@@ -57,10 +57,7 @@ class GssTsig(Rfc2136):
         return negotiate(self._writer, spn, ticket.ccache, account=account.principal, deadline=deadline)
 
     def keep_warm(self, *, deadline: float) -> Mapping[Endpoint, str]:
-        """Renew the tickets for every name server where they are getting old. What went wrong, by name server.
-
-        Raises SecretError where a keytab cannot be read.
-        """
+        """Renew the tickets for every name server where they are getting old. Returns what went wrong, by server."""
         problems = {}
         for account_of in self._accounts:
             account = account_of()
@@ -72,12 +69,17 @@ class GssTsig(Rfc2136):
                     problems[endpoint] = str(error)
         return problems
 
+    def kept_until(self, endpoint: Endpoint) -> float | None:
+        """Until when the ticket that is kept for this name server is good, of the first account. Asks nobody."""
+        ticket = self.ticket_for(endpoint)
+        return ticket.expires_at if ticket else None
+
     def ticket_for(self, endpoint: Endpoint) -> Ticket | None:
-        """The ticket that is kept for this name server, of the first account; None where there is none. Asks nobody."""
-        for account_of in self._accounts[:1]:
-            account = account_of()
-            return Tickets(account).kept(spn_of(endpoint, account)) if endpoint.host_name else None
-        return None
+        """The ticket of the first account that is kept for this name server; None where there is none."""
+        if not self._accounts or not endpoint.host_name:
+            return None
+        account = self._accounts[0]()
+        return Tickets(account).kept(spn_of(endpoint, account))
 
 
 def spn_of(endpoint: Endpoint, account: Account) -> str:

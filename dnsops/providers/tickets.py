@@ -27,7 +27,7 @@ from dnsops.addresses import parse_address
 from dnsops.providers.base import CannotSignError, OutcomeKind
 
 KDC_CONNECT_S = 0.5
-KDC_ANSWER_S = 5.0
+KDC_ANSWER_S = 3.0
 STILL_GOOD_S = 60.0
 REFRESH_AFTER_S = 1800.0
 FETCHER = Path(__file__).with_name("fetch_ticket.py")
@@ -156,8 +156,11 @@ class Tickets:
         """Ask one KDC after the other, of those that listen. Raises CannotSignError."""
         account = self.account
         silent = []
-        for kdc in listening(account.kdcs, deadline=deadline):
-            answer = self._ask(kdc, spn, deadline)
+        there = listening(account.kdcs, deadline=deadline)
+        for number, kdc in enumerate(there):
+            # One that takes the connection and falls silent must leave time for the next.
+            share_s = (deadline - time.monotonic()) / (len(there) - number)
+            answer = self._ask(kdc, spn, min(share_s, KDC_ANSWER_S))
             if answer is None:
                 silent.append(kdc)
             elif "error" in answer:
@@ -172,7 +175,7 @@ class Tickets:
             "enter another.",
         )
 
-    def _ask(self, kdc: str, spn: str, deadline: float) -> dict[str, Any] | None:
+    def _ask(self, kdc: str, spn: str, timeout_s: float) -> dict[str, Any] | None:
         """Let a process fetch it from this KDC. None: no answer in time."""
         new = self._path(spn, "new")
         new.unlink(missing_ok=True)
@@ -186,7 +189,6 @@ class Tickets:
         }
         env = {name: value for name, value in os.environ.items() if not name.startswith("KRB5")}
         env |= {"KRB5_CONFIG": str(conf), "KRB5RCACHENAME": "none:"}
-        left_s = min(deadline - time.monotonic(), KDC_ANSWER_S)
         try:
             done = subprocess.run(
                 [sys.executable, "-I", str(FETCHER)],
@@ -194,7 +196,7 @@ class Tickets:
                 capture_output=True,
                 text=True,
                 env=env,
-                timeout=max(left_s, 0.01),
+                timeout=max(timeout_s, 0.01),
                 check=False,
             )
         except subprocess.TimeoutExpired:

@@ -19,6 +19,7 @@ from tests.waiting import wait_until
 
 NAMED = shutil.which("named", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
 ZONE = "lab.example"
+FROZEN = "frozen.example"  # a zone that takes no updates
 KEY_NAME = "a365admin"
 ALGORITHM = "hmac-sha256"
 TTL_S = 30
@@ -35,6 +36,12 @@ srv3 A 127.0.0.13
 a365web1 {TTL_S} CNAME srv1.{ZONE}.
 a365web2 {TTL_S} CNAME srv3.{ZONE}.
 a365addr {TTL_S} A 127.0.0.11
+"""
+
+FROZEN_FILE = f"""$TTL 300
+@ SOA ns1.{ZONE}. hostmaster.{ZONE}. 1 3600 600 86400 30
+@ NS ns1.{ZONE}.
+www CNAME srv1.{FROZEN}.
 """
 
 OPTIONS = """options {{ directory "{directory}"; pid-file none; session-keyfile none; lock-file none;
@@ -152,6 +159,8 @@ def _write_configuration(
         own = directory / which
         own.mkdir()
         options = OPTIONS.format(directory=own, port=port, more=more[which])
-        (own / "named.conf").write_text(f'{key}{options}zone "{ZONE}" {{ {zone[which]} }};\n')
+        frozen = f'zone "{FROZEN}" {{ type primary; file "frozen.db"; }};' if which == "primary" else ""
+        (own / "named.conf").write_text(f'{key}{options}zone "{ZONE}" {{ {zone[which]} }};\n{frozen}\n')
     more_records = "".join(f"{name} {TTL_S} CNAME srv1.{ZONE}.\n" for name in more_hostnames)
     (directory / "primary" / "zone.db").write_text(ZONE_FILE + more_records)
+    (directory / "primary" / "frozen.db").write_text(FROZEN_FILE)

@@ -8,16 +8,18 @@ import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 
 from dnsops.providers.base import Endpoint
 from tests.integration.bind import free_port
 
 NOERROR, REFUSED = 0, 5
+UPDATE = 5  # the opcode (RFC 2136 section 1.3)
 
 
 class Mode(StrEnum):
-    """What happens to a message over TCP."""
+    """What happens to an update over TCP. Anything else passes, such as agreeing on a key."""
 
     PASS = "pass"
     SILENT = "silent"  # taken, never answered, never passed on
@@ -30,23 +32,25 @@ class Mode(StrEnum):
     ECHOED_LIE = "echoed_lie"  # not passed on, answered so, NOERROR
     ECHOED_REFUSED = "echoed_refused"  # not passed on, answered so, REFUSED
     TRUNCATED = "truncated"  # passed on, half of the answer
+    TRUNCATED_SAYS_SO = "truncated_says_so"  # passed on, answered with a header alone that says TC
     GARBAGE = "garbage"  # passed on, answered with a message of somebody else's
 
 
 PASSED_ON = {
-    Mode.PASS, Mode.REPLY_LOST, Mode.REPLY_HANGS, Mode.UNSIGNED, Mode.ECHOED, Mode.TRUNCATED, Mode.GARBAGE,
+    Mode.PASS, Mode.REPLY_LOST, Mode.REPLY_HANGS, Mode.UNSIGNED, Mode.ECHOED, Mode.TRUNCATED,
+    Mode.TRUNCATED_SAYS_SO, Mode.GARBAGE,
 }  # fmt: skip
 
 
 class DnsProxy:
-    """Listens on ``endpoint``; ``mode`` may be changed at any time; ``messages`` counts what came over TCP."""
+    """Listens on ``endpoint``; ``mode`` may be changed at any time; ``messages`` counts the updates that came."""
 
     def __init__(self, server: Endpoint) -> None:
         self.mode = Mode.PASS
         self.messages = 0
         self._server = (server.address, server.port)
         port = free_port()
-        self.endpoint = Endpoint(server.name, "127.0.0.1", port, server.is_writer, server.expected_lag_s)
+        self.endpoint = replace(server, address="127.0.0.1", port=port)
         self._tcp = socket.create_server(("127.0.0.1", port))
         self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._udp.bind(("127.0.0.1", port))
@@ -77,8 +81,9 @@ class DnsProxy:
     def _one(self, client: socket.socket) -> None:
         with contextlib.suppress(OSError):
             query = _receive(client)
-            mode = self.mode
-            self.messages += 1
+            update = query[2] >> 3 & 0xF == UPDATE
+            mode = self.mode if update else Mode.PASS
+            self.messages += update
             reply = self._ask(query) if mode in PASSED_ON else b""
             answer = _answer(mode, query, reply)
             if answer is None:
@@ -119,6 +124,7 @@ def _answer(mode: Mode, query: bytes, reply: bytes) -> bytes | None:
         Mode.PASS: reply,
         Mode.REPLY_LOST: b"",
         Mode.TRUNCATED: reply[: len(reply) // 2],
+        Mode.TRUNCATED_SAYS_SO: query[:2] + bytes([0xAA, NOERROR]) + b"\0" * 8,
         Mode.GARBAGE: bytes([query[0] ^ 0xFF, query[1]]) + reply[2:],
     }
     if mode in altered:

@@ -11,7 +11,7 @@ import pytest
 from django.core.management import load_command_class
 
 from a365admin.management.commands import lock
-from a365admin.testing import gates, system_packages
+from a365admin.testing import extras, gates, system_packages
 
 ROOT = Path(gates.__file__).resolve().parent.parent.parent
 
@@ -53,9 +53,25 @@ def test_every_promised_gate_is_there() -> None:
 
 
 def test_missing_commands_name_their_packages() -> None:
-    present = {"named", "dig", "tsig-keygen", "chromium", "initdb"}
-    missing = system_packages.missing_parts(lambda command: command if command in present else None)
-    assert [part.package for part in missing] == ["bind9-dnsutils", "redis-server"]
+    absent = {"nsupdate", "redis-server"}
+    missing = system_packages.missing_parts(lambda command: None if command in absent else command)
+    assert [part.package for part in missing if part.commands] == ["bind9-dnsutils", "redis-server"]
+
+
+def test_a_package_without_a_command_is_known_by_its_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    there = system_packages.Part("there", (), "nothing", (f"{tmp_path.relative_to('/')}/*.so",))
+    gone = system_packages.Part("gone", (), "nothing", (f"{tmp_path.relative_to('/')}/*.nothing",))
+    (tmp_path / "a.so").touch()
+    monkeypatch.setattr(system_packages, "PARTS", (there, gone))
+    assert system_packages.missing_parts() == [gone]
+
+
+def test_an_extra_that_cannot_be_built_is_said_and_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr(extras, "find_command", lambda command: None)
+    said: list[str] = []
+    assert not extras.ensure_gssapi(ROOT, said.append)
+    assert "cannot be built without gcc and krb5-config" in said[0]
 
 
 def test_elsewhere_than_on_debian_as_root_the_one_line_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:

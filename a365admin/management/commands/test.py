@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from a365admin.testing import gates, system_packages
+from a365admin.testing import extras, gates, system_packages
 from a365admin.testing.temporary_postgres import PostgresError, temporary_postgres
 
 NOTHING_COLLECTED = 5
@@ -51,6 +51,8 @@ class Command(BaseCommand):
         failed = []
         if no_skips and missing:
             failed.append("system packages")
+        if not fast and not extras.ensure_gssapi(settings.ROOT, self.say) and no_skips:
+            failed.append("gssapi")
         self.say("Gates:")
         results = gates.run_all_gates(settings.ROOT, self.say)
         if not fast:

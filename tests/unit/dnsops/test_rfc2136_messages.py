@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import dns.message
 import dns.name
@@ -16,8 +16,8 @@ from dns.rcode import Rcode
 
 from dnsops.plan import Change, RRset
 from dnsops.providers import sentences
-from dnsops.providers.base import Endpoint, OutcomeKind
-from dnsops.providers.rfc2136 import Rfc2136, judge, prerequisite_message, swap_message
+from dnsops.providers.base import Endpoint, Outcome, OutcomeKind
+from dnsops.providers.rfc2136 import Reply, Rfc2136, judge, prerequisite_message, swap_message
 from dnsops.secrets import SafeKey, SecretError
 
 NAME = "a365web1.example.com"
@@ -162,3 +162,69 @@ def test_every_rcode_has_a_sentence_of_its_own() -> None:
         for kind, code in zip(kinds, codes, strict=True)
     }
     assert len(texts) == len(codes)
+
+
+class Answering(Rfc2136):
+    """Sends nothing: gives the replies that it is told, and remembers which key signed."""
+
+    def __init__(self, replies: list[Reply], *keys: Callable[[], SafeKey]) -> None:
+        super().__init__(Endpoint("dns1", "127.0.0.1", 1), *keys)
+        self.replies = replies
+        self.signed: list[tuple[str, int]] = []
+
+    def _exchange(self, message: dns.update.UpdateMessage, deadline: float, *, changes: bool) -> Reply:
+        self.signed.append((message.keyname.to_text() if message.keyname else "", message.id))
+        return self.replies[len(self.signed) - 1]
+
+
+NEXT = SafeKey("next.", b"y" * 32, "hmac-sha256")
+BADKEY = Reply(OutcomeKind.AUTH, "BADKEY", authenticated=False)
+APPLIED = Reply(OutcomeKind.APPLIED, "NOERROR")
+UNSIGNED_NO = Reply(OutcomeKind.DENIED, "REFUSED", authenticated=False, problem="the answer is not signed")
+
+
+def replaced(*replies: Reply, first: Callable[[], SafeKey] = lambda: KEY) -> tuple[Outcome, Answering]:
+    provider = Answering(list(replies), first, lambda: NEXT)
+    return provider.change(CHANGE, deadline=time.monotonic() + 1), provider
+
+
+@pytest.mark.parametrize("no", [BADKEY, Reply(OutcomeKind.AUTH, "BADSIG", authenticated=False), UNSIGNED_NO])
+def test_where_the_server_does_not_accept_the_key_the_next_one_is_tried(no: Reply) -> None:
+    outcome, provider = replaced(no, APPLIED)
+    assert outcome.kind is OutcomeKind.APPLIED
+    assert outcome.evidence["key"] == "next"
+    assert [name for name, _ in provider.signed] == [KEY.name.to_text(), "next."]
+    assert provider.signed[0][1] != provider.signed[1][1]  # another message, with another number
+
+
+def test_a_first_key_that_cannot_be_read_does_not_stand_in_the_way_of_the_next() -> None:
+    def gone() -> SafeKey:
+        raise SecretError("The key file /x cannot be read.")
+
+    outcome, provider = replaced(APPLIED, first=gone)
+    assert outcome.kind is OutcomeKind.APPLIED
+    assert [name for name, _ in provider.signed] == ["next."]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(OutcomeKind.CONFLICT, "NXRRSET"),
+        Reply(OutcomeKind.DENIED, "REFUSED"),
+        Reply(OutcomeKind.CLOCK, "BADTIME", authenticated=False),
+        Reply(OutcomeKind.UNKNOWN, authenticated=False, problem="no answer in time"),
+        Reply(OutcomeKind.UNREACHABLE, problem="nothing listens there"),
+        Reply(OutcomeKind.CONFIG, "NOTAUTH"),
+    ],
+)
+def test_the_next_key_is_tried_for_no_other_reason(reply: Reply) -> None:
+    outcome, provider = replaced(reply)
+    assert outcome.kind is reply.kind
+    assert len(provider.signed) == 1
+
+
+def test_where_neither_key_is_accepted_both_are_named() -> None:
+    outcome, _ = replaced(BADKEY, BADKEY)
+    assert outcome.kind is OutcomeKind.AUTH
+    assert "does not know key k," in outcome.sentence
+    assert "With the next key: dns1 does not know key next" in outcome.sentence

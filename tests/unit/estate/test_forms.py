@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ from tests.factories import (
     UccFactory,
     UserFactory,
 )
+from tests.keytabs import record, written
 
 pytestmark = pytest.mark.django_db
 SECRET = "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LTEyMzQ="
@@ -40,7 +42,7 @@ def admin(client: Client) -> Client:
     return client
 
 
-def add(client: Client, kind: str, **data: Any) -> Any:
+def add(client: Client, kind: str, /, **data: Any) -> Any:
     name = "dnsops:dns-add" if kind in {"zone", "name-server", "key"} else "pools:estate-add"
     return client.post(reverse(name, args=[kind]), data)
 
@@ -291,3 +293,55 @@ def test_a_site_is_needed_first_and_the_page_says_so(admin: Client) -> None:
     assert (
         "There is no site yet" not in admin.get(reverse("pools:estate-add", args=["front-end-pool"])).content.decode()
     )
+
+
+def key_of(kind: str, name: str) -> UpdateKey:
+    return UpdateKey.objects.create(kind=kind, name=name, secret_reference="env:K")
+
+
+def test_a_zone_takes_only_keys_that_its_way_of_changing_can_use(admin: Client) -> None:
+    tsig, account = key_of("tsig", "a365admin"), key_of("gss", "svc")
+    data = {"name": "corp.example", "provider": "rfc2136"}
+    assert "needs a TSIG key; svc is a Kerberos account" in errors(add(admin, "zone", **data, key=account.pk), "key")
+    data["provider"] = "gss"
+    assert "needs a Kerberos account" in errors(add(admin, "zone", **data, key=tsig.pk), "key")
+    assert add(admin, "zone", **data, key=account.pk).status_code == 302
+    text = admin.get(reverse("dnsops:dns-list")).content.decode()
+    assert "Active Directory" in text
+
+
+def test_the_next_key_is_another_one_and_comes_after_a_first(admin: Client) -> None:
+    first, second = key_of("tsig", "first"), key_of("tsig", "second")
+    data = {"name": "corp.example", "provider": "rfc2136"}
+    assert "the same key" in errors(add(admin, "zone", **data, key=first.pk, next_key=first.pk), "next_key")
+    assert "no key before it" in errors(add(admin, "zone", **data, next_key=first.pk), "next_key")
+    assert add(admin, "zone", **data, key=first.pk, next_key=second.pk).status_code == 302
+    text = admin.get(reverse("dnsops:dns-list")).content.decode()
+    assert "corp.example (next)" in text
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("principal", "", "Enter the account with its realm"),
+        ("principal", "svc", "found “svc”"),
+        ("principal", "svc@AD EXAMPLE", "found “svc@AD EXAMPLE”"),
+        ("secret_reference", "env:KEYTAB", "A keytab is a file"),
+        ("secret_reference", "file:/nowhere/svc.keytab", "cannot be read"),
+        ("kdcs", "dc1.ad.example", "neither an address nor address:port"),
+    ],
+)
+def test_an_account_says_what_it_needs(admin: Client, field: str, value: str, sentence: str) -> None:
+    data = {"kind": "gss", "name": "svc", "principal": "svc@AD.EXAMPLE", "secret_reference": "file:/nowhere/x"}
+    response = add(admin, "key", algorithm="hmac-sha256", **{**data, field: value})
+    assert sentence in errors(response, field)
+
+
+def test_an_account_is_kept_with_its_keytab_and_kdcs(admin: Client, tmp_path: Path) -> None:
+    path = written(tmp_path, record("svc"))
+    data = {"kind": "gss", "name": "svc", "principal": "svc@AD.EXAMPLE", "secret_reference": f"file:{path}"}
+    assert add(admin, "key", algorithm="hmac-sha256", kdcs="192.0.2.10, 192.0.2.11:750", **data).status_code == 302
+    assert UpdateKey.objects.get().kdcs == "192.0.2.10, 192.0.2.11:750"
+    text = admin.get(reverse("dnsops:dns-list")).content.decode()
+    assert "svc@AD.EXAMPLE" in text
+    assert "Z" * 32 not in text  # the key in the keytab
