@@ -245,6 +245,14 @@ CELERY_BEAT_SCHEDULE = {
     "schedule probe windows": {"task": "pools.tasks.schedule_windows", "schedule": 1.0, "options": {"expires": 2}},
     "add history up": {"task": "pools.tasks.add_history_up", "schedule": 60.0, "options": {"expires": 50}},
     "keep tickets warm": {"task": "dnsops.tasks.keep_tickets_warm", "schedule": 60.0, "options": {"expires": 60}},
+    "look for drift": {"task": "dnsops.tasks.look_for_drift", "schedule": 1.0, "options": {"expires": 2}},
+    # Everywhere: for what a pause or a lost message may have hidden.
+    "look for drift everywhere": {
+        "task": "dnsops.tasks.look_for_drift",
+        "schedule": 60.0,
+        "args": [True],
+        "options": {"expires": 60},
+    },
     "sweep operations": {"task": "dnsops.tasks.sweep_operations", "schedule": 5.0, "options": {"expires": 10}},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "beat-schedule")

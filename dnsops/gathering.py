@@ -14,7 +14,7 @@ from a365admin.audit.models import Outcome as AuditOutcome
 from dnsops import asking, target_health, wiring
 from dnsops.conf import Conf, conf
 from dnsops.lifecycle import ACTIVE, OperationKind, OperationState, StepKind, StepState
-from dnsops.models import FailoverOperation, NameServer, UpdateKey, Zone
+from dnsops.models import ExpectedAnswer, FailoverOperation, NameServer, UpdateKey, Zone
 from dnsops.plan import (
     ANY,
     Aim,
@@ -22,16 +22,18 @@ from dnsops.plan import (
     Plan,
     PlanError,
     PlanFacts,
+    RRset,
     Target,
     build_failback_plan,
     build_failover_plan,
+    build_put_right_plan,
     digest_of,
     zone_of,
 )
 from dnsops.providers.base import Endpoint, OutcomeKind
 from dnsops.safety import Finding, Level, OtherOperation, SafetyFacts, TargetCheck, evaluate
 from pools.health import CheckKind
-from pools.models import DedicatedHostname, Server, VirtualService
+from pools.models import DedicatedHostname, FailoverTarget, Server, VirtualService
 from pools.specs import Check
 
 # When a writer last accepted a zone's key (time.monotonic()): not asked twice between the preview and the click.
@@ -147,6 +149,13 @@ def only_waits(operation: FailoverOperation) -> bool:
     )
 
 
+def targets_of(hostname: DedicatedHostname, rows: list[FailoverTarget] | None = None) -> tuple[Target, ...]:
+    """What a hostname may point at, in order; from its rows where they have been read already."""
+    if rows is None:
+        rows = list(hostname.targets.with_aims().order_by("order"))
+    return tuple(Target(t.server_id or 0, t.name, t.fqdn, t.address, t.order, t.virtual_service_id or 0) for t in rows)
+
+
 @dataclass(slots=True)
 class _Gathering:
     """One preflight while it is being made."""
@@ -169,11 +178,7 @@ class _Gathering:
         facts, early = self._plan_facts()
         active = _active_of(self.hostname, self.active)
         try:
-            plan = (
-                build_failback_plan(facts)
-                if self.kind is OperationKind.FAILBACK
-                else build_failover_plan(facts, to=self.to)
-            )
+            plan = self._plan(facts)
         except PlanError as error:
             return self._result(None, str(error), [], active)
         planned = Aim(plan.to_server_id, plan.to_virtual_service_id)
@@ -182,6 +187,14 @@ class _Gathering:
         probing = early or (self._probe(planned) if self.probe else None)
         findings = evaluate(self._safety_facts(plan, probing, active))
         return self._result(plan, "", findings, active)
+
+    def _plan(self, facts: PlanFacts) -> Plan:
+        if self.kind is OperationKind.FAILBACK:
+            return build_failback_plan(facts)
+        if self.kind is OperationKind.PUT_RIGHT:
+            kept = ExpectedAnswer.objects.filter(hostname=self.hostname).first()
+            return build_put_right_plan(facts, to=self.to, recorded=RRset.from_dict(kept.rrset) if kept else None)
+        return build_failover_plan(facts, to=self.to)
 
     def _plan_facts(self) -> tuple[PlanFacts, Future[tuple[TargetCheck, ...]] | None]:
         """Ask DNS; where the target is known beforehand, it is probed at the same time."""
@@ -202,9 +215,7 @@ class _Gathering:
             ttl_s=self.hostname.ttl_s,
             zone=self.zone.name if self.zone else "",
             writer=writer.name if writer else "",
-            targets=tuple(
-                Target(t.server_id or 0, t.name, t.fqdn, t.address, t.order, t.virtual_service_id or 0) for t in targets
-            ),
+            targets=targets_of(self.hostname, targets),
             answers=tuple(self.answers),
         )
         return facts, early

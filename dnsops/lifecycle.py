@@ -7,10 +7,11 @@ from enum import StrEnum
 
 
 class OperationKind(StrEnum):
-    """FAILOVER leads away from the primary, FAILBACK to it."""
+    """FAILOVER leads away from the primary, FAILBACK to it; PUT_RIGHT undoes what somebody did behind our back."""
 
     FAILOVER = "failover"
     FAILBACK = "failback"
+    PUT_RIGHT = "putright"
 
 
 class OperationState(StrEnum):

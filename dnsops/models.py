@@ -310,3 +310,21 @@ class DnsChange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} at {self.writer}: {self.outcome or 'sent'}"
+
+
+# Models of the same app that live in modules of their own.
+from dnsops.drift_models import AnswerSource, Drift, ExpectedAnswer  # noqa: E402
+
+__all__ = [
+    "Algorithm",
+    "AnswerSource",
+    "DnsChange",
+    "Drift",
+    "ExpectedAnswer",
+    "FailoverOperation",
+    "NameServer",
+    "OperationStep",
+    "UpdateKey",
+    "Zone",
+    "validate_secret_reference",
+]

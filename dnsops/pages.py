@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from dnsops.lifecycle import ACTIVE, OperationKind, OperationState, Seen, StepKind, StepState
 from dnsops.models import FailoverOperation, OperationStep
-from dnsops.plan import Plan
+from dnsops.plan import Plan, Target
 from pools.models import DedicatedHostname, FailoverTarget, Server, TrustedApplication, VirtualService
 from pools.overview import OperationNote
 
@@ -21,9 +21,21 @@ RECENT = timedelta(hours=2)
 CLIENTS = "Snapper, Attendant, Wallboard, Web Wallboard, Inflight Wallboard and Webchat Plus"
 _ACTIVE = [state.value for state in ACTIVE]
 
-KIND_VERB = {OperationKind.FAILOVER.value: "Fail over", OperationKind.FAILBACK.value: "Fail back"}
-_KIND_DOING = {OperationKind.FAILOVER.value: "failing over", OperationKind.FAILBACK.value: "failing back"}
-KIND_NOUN = {OperationKind.FAILOVER.value: "Failover", OperationKind.FAILBACK.value: "Failback"}
+KIND_VERB = {
+    OperationKind.FAILOVER.value: "Fail over",
+    OperationKind.FAILBACK.value: "Fail back",
+    OperationKind.PUT_RIGHT.value: "Put right",
+}
+_KIND_DOING = {
+    OperationKind.FAILOVER.value: "failing over",
+    OperationKind.FAILBACK.value: "failing back",
+    OperationKind.PUT_RIGHT.value: "putting right",
+}
+KIND_NOUN = {
+    OperationKind.FAILOVER.value: "Failover",
+    OperationKind.FAILBACK.value: "Failback",
+    OperationKind.PUT_RIGHT.value: "Putting right",
+}
 
 STATE_WORDS = {
     OperationState.PENDING.value: ("Waiting to start", "switching"),
@@ -142,6 +154,8 @@ class OperationPage:
     @property
     def offers_back(self) -> bool:
         """Whether the change was, or may have been, made, so that going back is a sensible next step."""
+        if self.operation.kind == OperationKind.PUT_RIGHT:
+            return False  # what was there before, nobody here wanted
         states = {OperationState.SUCCEEDED, OperationState.INCOMPLETE, OperationState.UNKNOWN}
         return self.operation.state in states or (self.active and self.operation.written_at is not None)
 
@@ -369,12 +383,18 @@ class Choice:
     to_value: str
 
 
-def other_targets(hostname: DedicatedHostname, *taken: str) -> list[Choice]:
-    """Standbys that could be chosen in place of the one that is; ``taken``: names of the chosen and the active one."""
+def other_targets(hostname: DedicatedHostname, *taken: str, kind: OperationKind) -> list[Choice]:
+    """What could be chosen in place of the one that is; ``taken``: names of the chosen and the active one.
+
+    A failback leads to the primary only, a failover never there; to put right, each target may be chosen.
+    """
+    first = {OperationKind.FAILOVER: 2, OperationKind.PUT_RIGHT: 1}.get(kind)
+    if first is None:
+        return []
     return [
         Choice(target.name, to_of(target))
         for target in hostname.targets.all()
-        if target.order > 1 and target.name not in taken
+        if target.order >= first and target.name not in taken
     ]
 
 
@@ -393,6 +413,13 @@ def to_of_plan(plan: Plan | None) -> str:
     if plan is None:
         return ""
     return f"v{plan.to_virtual_service_id}" if plan.to_virtual_service_id else str(plan.to_server_id)
+
+
+def to_of_target(target: Target | None) -> str:
+    """How a target is named in an address; "" for none."""
+    if target is None:
+        return ""
+    return f"v{target.virtual_service_id}" if target.virtual_service_id else str(target.server_id)
 
 
 def ids_of(to: str) -> tuple[int, int]:

@@ -13,15 +13,30 @@ from dnsops.lifecycle import OperationKind
 
 @dataclass(frozen=True, slots=True)
 class RRset:
-    """A resource record set as it was seen: type, TTL in seconds, sorted values (absolute names in lower case)."""
+    """A resource record set as it was seen: type, TTL in seconds, sorted values (absolute names in lower case).
+
+    One without values says that the name is not there at all: ``RRset.absent()``.
+    """
 
     rtype: str
     ttl_s: int
     values: tuple[str, ...]
 
+    @classmethod
+    def absent(cls, rtype: str) -> RRset:
+        """That there is no such name; ``rtype`` is the type that the record would have."""
+        return cls(rtype, 0, ())
+
+    @property
+    def is_absent(self) -> bool:
+        """Whether this says that the name is not there."""
+        return not self.values
+
     def same_data(self, other: RRset | None) -> bool:
         """Whether type and values agree; TTLs are not compared (RFC 2136 section 3.2.3 does not either)."""
-        return other is not None and (self.rtype, self.values) == (other.rtype, other.values)
+        if other is None:
+            return self.is_absent
+        return (self.rtype, self.values) == (other.rtype, other.values)
 
     def as_dict(self) -> dict[str, Any]:
         """The form in which it is stored as JSON."""
@@ -34,12 +49,17 @@ class RRset:
 
     def __str__(self) -> str:
         """For sentences: without the closing dots, which would read as the sentence's end."""
+        if self.is_absent:
+            return "no record"
         return f"{self.rtype} {', '.join(value.rstrip('.') for value in self.values)}"
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One compare-and-swap: on ``name``, exactly ``expected`` becomes ``new``."""
+    """One compare-and-swap: on ``name``, exactly ``expected`` becomes ``new``.
+
+    Where ``expected`` is absent, the name must not exist at all: then, and only then, the record is created.
+    """
 
     zone: str
     name: str
@@ -198,7 +218,7 @@ def active_target(facts: PlanFacts) -> Target:
             return target
     raise PlanError(
         f"DNS points {facts.hostname} at {rrset.values[0]}, which is none of its targets. Somebody changed it "
-        "elsewhere: add that to the targets, or put the record right in DNS."
+        "elsewhere: put it right, or add that to the targets."
     )
 
 
@@ -219,7 +239,7 @@ def build_failover_plan(facts: PlanFacts, to_server_id: int | None = None, *, to
         chosen = _target(facts, to)
         if chosen.order == 1 and chosen is not active:
             raise PlanError(f"{chosen.name} is the primary of {facts.hostname}. To go there, fail back.")
-    return _plan(OperationKind.FAILOVER, facts, active, chosen)
+    return _plan(OperationKind.FAILOVER, facts, _writers_rrset(facts), active, chosen)
 
 
 def build_failback_plan(facts: PlanFacts) -> Plan:
@@ -228,7 +248,36 @@ def build_failback_plan(facts: PlanFacts) -> Plan:
     primary = next((target for target in facts.targets if target.order == 1), None)
     if primary is None:
         raise PlanError(f"{facts.hostname} has no primary (a target of order 1). Add one to the estate.")
-    return _plan(OperationKind.FAILBACK, facts, active, primary)
+    return _plan(OperationKind.FAILBACK, facts, _writers_rrset(facts), active, primary)
+
+
+def build_put_right_plan(facts: PlanFacts, *, to: Aim = ANY, recorded: RRset | None) -> Plan:
+    """Plan from whatever DNS says back to the given target, or to the one that our records name, or to the primary.
+
+    ``recorded``: the answer that our records expect. A record that has vanished is created, where nothing at all is at
+    its name; the record's type is never changed. Raises PlanError.
+    """
+    found = _writers_rrset(facts, missing=True)
+    if found.rtype != facts.record_type:
+        raise PlanError(
+            f"DNS has a {found.rtype} record for {facts.hostname}, which is declared as {facts.record_type}. Putting "
+            "right never changes the type: correct the record in DNS by hand, or the type that is declared here."
+        )
+    if not facts.targets:
+        raise PlanError(f"{facts.hostname} has no target. Add one to the estate.")
+    if to:
+        chosen = _target(facts, to)
+    else:
+        chosen = target_at(facts.targets, facts.record_type, recorded) or facts.targets[0]
+    now = target_at(facts.targets, facts.record_type, found)
+    return _plan(OperationKind.PUT_RIGHT, facts, found, now, chosen)
+
+
+def target_at(targets: Iterable[Target], record_type: str, rrset: RRset | None) -> Target | None:
+    """The target that a record with exactly one value of the declared type points at, if it is one of ours."""
+    if rrset is None or rrset.rtype != record_type or len(rrset.values) != 1:
+        return None
+    return next((target for target in targets if target.value(record_type).lower() == rrset.values[0]), None)
 
 
 def digest_of(content: Any) -> str:
@@ -237,7 +286,8 @@ def digest_of(content: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _writers_rrset(facts: PlanFacts) -> RRset:
+def _writers_rrset(facts: PlanFacts, *, missing: bool = False) -> RRset:
+    """What the writer says. ``missing``: a name that is not there is an answer too, and no mistake."""
     if not facts.zone:
         raise PlanError(f"No DNS zone here contains {facts.hostname}. Add its zone and name servers to the estate.")
     if not facts.writer:
@@ -245,12 +295,24 @@ def _writers_rrset(facts: PlanFacts) -> RRset:
     said = next((answer for answer in facts.answers if answer.server == facts.writer), None)
     if said is None or not said.answered:
         raise PlanError(_writer_silent(facts, said))
-    if said.rrset is None:
+    if said.rrset is not None:
+        return said.rrset
+    if not missing:
         raise PlanError(
-            f"{facts.writer} has no record for {facts.hostname} ({said.rcode}). Was it deleted? Create it in DNS "
-            "first: a failover only replaces a record that exists."
+            f"{facts.writer} has no record for {facts.hostname} ({said.rcode}). Was it deleted? Put it right first: a "
+            "failover only replaces a record that exists."
         )
-    return said.rrset
+    if said.rcode != "NXDOMAIN":
+        raise PlanError(
+            f"{facts.writer} has no {facts.record_type} record for {facts.hostname}, but something else is at or below "
+            "that name. It is created only where nothing is: look at the name in DNS, and mend it by hand."
+        )
+    return RRset.absent(facts.record_type)
+
+
+def nameless(rrset: RRset) -> str:
+    """How an answer that is no target of ours is called."""
+    return ", ".join(value.rstrip(".") for value in rrset.values) or "no record"
 
 
 def _writer_silent(facts: PlanFacts, said: Answer | None) -> str:
@@ -275,16 +337,15 @@ def _target(facts: PlanFacts, to: Aim) -> Target:
     raise PlanError(f"What was chosen is not a target of {facts.hostname} any more. Look again.")
 
 
-def _plan(kind: OperationKind, facts: PlanFacts, active: Target, chosen: Target) -> Plan:
+def _plan(kind: OperationKind, facts: PlanFacts, expected: RRset, active: Target | None, chosen: Target) -> Plan:
     if chosen is active:
         raise PlanError(f"{facts.hostname} already points at {chosen.name}. There is nothing to do.")
-    expected = _writers_rrset(facts)
     new = RRset(facts.record_type, facts.ttl_s, (chosen.value(facts.record_type).lower(),))
     plan = Plan(
         kind=kind.value,
         hostname=facts.hostname,
         hostname_id=facts.hostname_id,
-        from_server=active.name,
+        from_server=active.name if active else nameless(expected),
         to_server=chosen.name,
         to_server_id=chosen.server_id,
         to_virtual_service_id=chosen.virtual_service_id,

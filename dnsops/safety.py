@@ -280,6 +280,13 @@ def record_type(facts: SafetyFacts) -> Finding | None:
 def ttl_policy(facts: SafetyFacts) -> Finding | None:
     """The TTL that clients hold now decides how long they stay behind; lowering it today does not help them."""
     old_s = facts.expected.ttl_s
+    if facts.expected.is_absent:
+        return _finding(
+            Rule.TTL_POLICY,
+            Level.OK,
+            f"The record is created with TTL {facts.policy_ttl_s} s. Who asked meanwhile may believe a little longer "
+            "that there is no such name (the zone's negative TTL).",
+        )
     if old_s > max(facts.policy_ttl_s, facts.limits.ttl_warn_s):
         return _finding(
             Rule.TTL_POLICY,

@@ -1,11 +1,12 @@
 """Writes of dnsops, and the preflight that comes before one. Views, API and commands call these and nothing below.
 
 This module is the face; ``gathering.py`` collects the facts, ``requesting.py`` accepts or refuses a request,
-``asking_again.py`` looks after one that ended with something open.
+``asking_again.py`` looks after one that ended with something open; ``adopting.py`` takes a drift as it is.
 """
 
 from __future__ import annotations
 
+from dnsops.adopting import adopt_drift, drift_digest, open_drift, remedy_of
 from dnsops.asking_again import retry_verification
 from dnsops.gathering import Preflight, dns_checks, preflight
 from dnsops.requesting import RequestRefused, cancel_operation, request_failover
@@ -16,9 +17,13 @@ __all__ = [
     "Level",
     "Preflight",
     "RequestRefused",
+    "adopt_drift",
     "cancel_operation",
     "dns_checks",
+    "drift_digest",
+    "open_drift",
     "preflight",
+    "remedy_of",
     "request_failover",
     "retry_verification",
 ]

@@ -2,11 +2,14 @@
 
 from django.urls import include, path
 
-from dnsops import views
+from dnsops import dns_views, views
 
 app_name = "dnsops"
 urlpatterns = [
     path("hostnames/<str:fqdn>/failover/", views.preflight, name="preflight"),
+    path("hostnames/<str:fqdn>/dns/", dns_views.dns, name="dns"),
+    path("hostnames/<str:fqdn>/drift/", dns_views.drift, name="drift"),
+    path("hostnames/<str:fqdn>/drift/adopt/", dns_views.adopt, name="adopt"),
     path("hostnames/<str:fqdn>/readiness/", views.readiness, name="readiness"),
     path("hostnames/<str:fqdn>/timeline/", views.timeline, name="timeline"),
     path("operations/", views.operations, name="operations"),

@@ -74,8 +74,7 @@ def _dialog(
         "affected": pages.affected_by(hostname), "may_force": may(request.user, Capability.FORCE),
         "idempotency_key": uuid.uuid4().hex, "posted": request.POST, "again": _again(request, kind, to_server),
         "kept_reason": request.GET.get("reason", "")[:2000], "kept_ticket": request.GET.get("ticket", "")[:60],
-        "others": pages.other_targets(hostname, plan.to_server if plan else "", _active_name(hostname))
-        if kind is OperationKind.FAILOVER else [],
+        "others": pages.other_targets(hostname, plan.to_server if plan else "", _active_name(hostname), kind=kind),
     }  # fmt: skip
     template = f"dnsops/preflight.html{'#dialog' if _wants_part(request) else ''}"
     return render(request, template, context, status=409 if refused else 200)
@@ -101,7 +100,7 @@ def _target_name(
     if to_server:
         return to_server.name
     targets = list(hostname.targets.all())
-    if kind is OperationKind.FAILBACK:
+    if kind is not OperationKind.FAILOVER:
         return targets[0].name if targets else "its primary"
     return targets[1].name if len(targets) > 1 else "a standby"
 

@@ -27,9 +27,14 @@ class LabClient:
         """In: a server's name ("SRV1", "dns2"), a fault or "start_ucc"/"stop_ucc". It has happened on return."""
         return self._ask("POST", "/fault", {"target": target, "fault": fault, "on": on})
 
-    def edit(self, hostname: str, target: str) -> dict[str, Any]:
-        """Change a hostname's record in DNS by hand, behind a365admin's back. In: both as FQDN."""
-        return self._ask("POST", "/edit", {"hostname": hostname, "target": target})
+    def edit(self, hostname: str, target: str, *, ttl_s: int | None = None) -> dict[str, Any]:
+        """Change a hostname's record in DNS by hand, behind a365admin's back. In: both as FQDN; a TTL, if not usual."""
+        ttl = {} if ttl_s is None else {"ttl_s": ttl_s}
+        return self._ask("POST", "/edit", {"hostname": hostname, "target": target, **ttl})
+
+    def remove(self, hostname: str) -> dict[str, Any]:
+        """Delete a hostname's record from DNS by hand, behind a365admin's back."""
+        return self._ask("POST", "/remove", {"hostname": hostname})
 
     def reset(self, *, start_over: bool = False) -> dict[str, Any]:
         """Mend everything. With `start_over` DNS records and started UCC services too are as in an untouched demo."""

@@ -1,7 +1,8 @@
 """The control of the demo estate: HTTP and JSON on loopback, for whoever holds the token of lab.json.
 
 GET /state; POST /fault {"target": "SRV1", "fault": "ucc_down", "on": true}; POST /reset {"start_over": false};
-POST /edit {"hostname": "a365web1.lab.example", "target": "srv2.lab.example"}.
+POST /edit {"hostname": "a365web1.lab.example", "target": "srv2.lab.example", "ttl_s": 20} (the TTL may be left out);
+POST /remove {"hostname": "a365web1.lab.example"}.
 Each POST answers with the state after it. Errors answer {"error": "a sentence"}.
 """
 
@@ -12,6 +13,7 @@ from typing import Any
 
 from a365admin.lab.config import ControlConfig
 from a365admin.lab.errors import LabError
+from a365admin.lab.estate import RECORD_TTL_S
 from a365admin.lab.httpserver import Request, Response, serve_connection
 from a365admin.lab.ports import Mode, Port
 from a365admin.lab.running import Estate
@@ -49,12 +51,16 @@ class Control:
                     target, fault, on = _fault(_body(request))
                     await self._estate.set_fault(target, fault, on=on)
                 case "POST", "/edit":
-                    await self._estate.edit(*_edit(_body(request)))
+                    hostname, target, ttl_s = _edit(_body(request))
+                    await self._estate.edit(hostname, target, ttl_s=ttl_s)
+                case "POST", "/remove":
+                    await self._estate.remove(_hostname(_body(request)))
                 case "POST", "/reset":
                     await self._estate.reset(start_over=_body(request).get("start_over") is True)
                 case _:
                     return _json(
-                        404, {"error": "The control knows GET /state, POST /fault, POST /edit and POST /reset."}
+                        404,
+                        {"error": "The control knows GET /state, and POST /fault, /edit, /remove and /reset."},
                     )
         except LabError as error:
             return _json(400, {"error": str(error)})
@@ -78,11 +84,18 @@ def _fault(document: dict[str, Any]) -> tuple[str, str, bool]:
     raise LabError('A fault is stated as {"target": "SRV1", "fault": "ucc_down", "on": true}.')
 
 
-def _edit(document: dict[str, Any]) -> tuple[str, str]:
-    match document:
-        case {"hostname": str(hostname), "target": str(target)}:
-            return hostname, target
+def _edit(document: dict[str, Any]) -> tuple[str, str, int]:
+    match {"ttl_s": RECORD_TTL_S, **document}:
+        case {"hostname": str(hostname), "target": str(target), "ttl_s": int(ttl_s)}:
+            return hostname, target, ttl_s
     raise LabError('An edit is stated as {"hostname": "a365web1.lab.example", "target": "srv2.lab.example"}.')
+
+
+def _hostname(document: dict[str, Any]) -> str:
+    match document:
+        case {"hostname": str(hostname)}:
+            return hostname
+    raise LabError('A removal is stated as {"hostname": "a365web1.lab.example"}.')
 
 
 def _json(status: int, document: dict[str, Any]) -> Response:

@@ -23,7 +23,7 @@ from a365admin.lab.dnsupdate import UpdateResult, apply_update
 from a365admin.lab.errors import LabError
 from a365admin.lab.estate import RECORD_TTL_S
 from a365admin.lab.faults import DnsFault
-from a365admin.lab.zone import copy_zone, save_zone, serial_of, set_cname
+from a365admin.lab.zone import copy_zone, remove_name, save_zone, serial_of, set_cname
 
 log = logging.getLogger(__name__)
 
@@ -150,9 +150,15 @@ class DnsServer:
             self._on_change()
         return result
 
-    def edit(self, name: dns.name.Name, target: dns.name.Name) -> None:
+    def edit(self, name: dns.name.Name, target: dns.name.Name, *, ttl_s: int = RECORD_TTL_S) -> None:
         """Point a name somewhere else, as somebody does who edits the zone by hand: no key, no question, no update."""
-        if set_cname(self.zone, name, target, ttl_s=RECORD_TTL_S):
+        if set_cname(self.zone, name, target, ttl_s=ttl_s):
+            self.save()
+            self._on_change()
+
+    def remove(self, name: dns.name.Name) -> None:
+        """Delete a name, as somebody does who edits the zone by hand, or as scavenging does."""
+        if remove_name(self.zone, name):
             self.save()
             self._on_change()
 

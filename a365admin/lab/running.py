@@ -12,6 +12,7 @@ import dns.tsig
 from a365admin.lab.config import LabConfig, write_private
 from a365admin.lab.dnsserver import DnsServer
 from a365admin.lab.errors import LabError
+from a365admin.lab.estate import RECORD_TTL_S
 from a365admin.lab.faults import DnsFault, ServerFault, UccAction
 from a365admin.lab.servers import A365Server
 from a365admin.lab.state import KeptState, ServerState, from_json, to_json
@@ -27,6 +28,7 @@ from a365admin.lab.zone import (
 log = logging.getLogger(__name__)
 
 FOLLOW_LAG_S = 0.2
+MAX_TTL_S = 86_400
 
 
 class Estate:
@@ -117,23 +119,35 @@ class Estate:
                 raise LabError(f"The demo has no server {target!r}. It has {', '.join([*self.servers, *self.dns])}.")
             self._save_state()
 
-    async def edit(self, hostname: str, target: str) -> None:
+    async def edit(self, hostname: str, target: str, *, ttl_s: int = RECORD_TTL_S) -> None:
         """Change a dedicated hostname's record on the writer by hand, behind everybody's back.
 
-        In: its FQDN; the FQDN that it is to be an alias of. The writer's faults do not matter: who edits by hand sits
-        at the server. Raises LabError for a hostname that there is not, and for what is no name.
+        In: its FQDN; the FQDN that it is to be an alias of; a TTL in seconds. The writer's faults do not matter: who
+        edits by hand sits at the server. Raises LabError for a hostname that there is not, and for what is no name.
         """
-        known = [config.fqdn for config in self.config.hostnames]
-        if hostname not in known:
-            raise LabError(f"The demo has no dedicated hostname {hostname!r}. It has {', '.join(known)}.")
+        name = self._hostname(hostname)
+        if not 0 <= ttl_s <= MAX_TTL_S:
+            raise LabError(f"A TTL is 0 to {MAX_TTL_S} seconds; found {ttl_s}.")
         try:
-            name, alias_of = dns.name.from_text(hostname), dns.name.from_text(target)
+            alias_of = dns.name.from_text(target)
         except (dns.exception.DNSException, ValueError) as error:
             raise LabError(f"{target!r} is not a name that a record of the demo can point at.") from error
         if alias_of in {name, dns.name.root}:
             raise LabError(f"{target!r} is not a name that {hostname} can point at.")
         async with self._changing:
-            self.writer.edit(name, alias_of)
+            self.writer.edit(name, alias_of, ttl_s=ttl_s)
+
+    async def remove(self, hostname: str) -> None:
+        """Delete a dedicated hostname's record on the writer, as scavenging does. Raises LabError."""
+        name = self._hostname(hostname)
+        async with self._changing:
+            self.writer.remove(name)
+
+    def _hostname(self, hostname: str) -> dns.name.Name:
+        known = [config.fqdn for config in self.config.hostnames]
+        if hostname not in known:
+            raise LabError(f"The demo has no dedicated hostname {hostname!r}. It has {', '.join(known)}.")
+        return dns.name.from_text(hostname)
 
     async def reset(self, *, start_over: bool = False) -> None:
         """Mend everything: no faults, and the UCC service running wherever an untouched demo runs it.

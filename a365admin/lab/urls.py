@@ -9,5 +9,6 @@ urlpatterns = [
     path("", views.page, name="page"),
     path("fault", views.fault, name="fault"),
     path("edit", views.edit, name="edit"),
+    path("remove", views.remove, name="remove"),
     path("reset", views.reset, name="reset"),
 ]

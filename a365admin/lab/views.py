@@ -47,12 +47,29 @@ def fault(request: HttpRequest) -> HttpResponse:
 @require_POST
 @require(Capability.BREAK_LAB)
 def edit(request: HttpRequest) -> HttpResponse:
-    """Change a record by hand, behind our own back: `hostname` becomes an alias of `target`."""
+    """Change a record by hand, behind our own back: `hostname` becomes an alias of `target`, with a TTL of `ttl_s`."""
     hostname, target = request.POST.get("hostname", ""), request.POST.get("target", "")
+    given = request.POST.get("ttl_s", "")
+    ttl = {"ttl_s": int(given)} if given.isdecimal() and len(given) < 9 else {}
 
     def command(client: LabClient) -> Mapping[str, Any]:
-        state = client.edit(hostname, target)
-        record(action="lab.edit", object_type="demo record", object_name=hostname, after={"CNAME": target})
+        state = client.edit(hostname, target, **ttl)
+        record(action="lab.edit", object_type="demo record", object_name=hostname, after={"CNAME": target, **ttl})
+        _ask_about_hostnames(hostname)
+        return state
+
+    return _carry_out(request, command)
+
+
+@require_POST
+@require(Capability.BREAK_LAB)
+def remove(request: HttpRequest) -> HttpResponse:
+    """Delete the record of `hostname` by hand, behind our own back."""
+    hostname = request.POST.get("hostname", "")
+
+    def command(client: LabClient) -> Mapping[str, Any]:
+        state = client.remove(hostname)
+        record(action="lab.remove", object_type="demo record", object_name=hostname)
         _ask_about_hostnames(hostname)
         return state
 

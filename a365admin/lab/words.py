@@ -29,11 +29,12 @@ class Button:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A button that changes a dedicated hostname's record by hand, and what it sends."""
+    """A button that changes a dedicated hostname's record by hand, and what it sends. No target: delete it."""
 
     label: str
     hostname: str
     target: str
+    ttl_s: int = estate.RECORD_TTL_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,7 @@ DNS_WORDS: Mapping[str, Words] = {
     ),
     DnsFault.DOWN: Words("Kill the DNS server", "Start the DNS server again", "Down: its port refuses."),
 }
+LONG_TTL_S = 3600
 STRANGER = "elsewhere"  # no server of ours; its name is not even in DNS
 NO_UCC = "The UCC service is not running, as is normal on a cold standby. Start it before or after failing over to it."
 # Faults after which nothing, or not the half that clients need, works.
@@ -130,14 +132,23 @@ def groups(state: Mapping[str, Any]) -> list[Group]:
 
 
 def edits(plan: estate.HostnamePlan, domain: str, record: str) -> tuple[Edit, ...]:
-    """The changes by hand that would change something: to another server of the pair, or to a stranger."""
+    """The changes by hand that would change something: to another server of the pair, to a stranger, or to nothing.
+
+    The TTL of one hour is for the server that the record names now, or else for the first.
+    """
     choices = [(name, estate.fqdn(name, domain)) for name in plan.targets]
     choices.append(("a stranger", estate.fqdn(STRANGER, domain)))
-    return tuple(
-        Edit(f"Point it at {name} by hand", estate.fqdn(plan.name, domain), target)
+    hostname = estate.fqdn(plan.name, domain)
+    found = [
+        Edit(f"Point it at {name} by hand", hostname, target)
         for name, target in choices
         if record != f"CNAME {target}."
-    )
+    ]
+    if record:
+        now = next((target for _, target in choices if record == f"CNAME {target}."), choices[0][1])
+        found.append(Edit("Give it a TTL of one hour", hostname, now, LONG_TTL_S))
+        found.append(Edit("Delete it", hostname, ""))
+    return tuple(found)
 
 
 def server_card(server: Mapping[str, Any]) -> Card:

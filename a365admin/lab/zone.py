@@ -66,11 +66,21 @@ def copy_zone(source: dns.versioned.Zone, destination: dns.versioned.Zone) -> No
 def set_cname(zone: dns.versioned.Zone, name: dns.name.Name, target: dns.name.Name, *, ttl_s: int) -> bool:
     """Make `name` an alias of `target` and nothing else, with a new serial. Returns whether that changed anything."""
     present = zone.get_rdataset(name, dns.rdatatype.CNAME)
-    if present is not None and [rdata.target for rdata in present] == [target]:
+    if present is not None and present.ttl == ttl_s and [rdata.target for rdata in present] == [target]:
         return False
     with zone.writer() as writer:
         writer.delete(name)
         writer.add(name, dns.rdataset.from_text("IN", "CNAME", ttl_s, target.to_text()))
+        writer.update_serial(1, relative=True, name=origin_of(zone))
+    return True
+
+
+def remove_name(zone: dns.versioned.Zone, name: dns.name.Name) -> bool:
+    """Delete everything at ``name``, with a new serial. Returns whether there was anything."""
+    if zone.get_node(name) is None:
+        return False
+    with zone.writer() as writer:
+        writer.delete(name)
         writer.update_serial(1, relative=True, name=origin_of(zone))
     return True
 

@@ -219,10 +219,14 @@ def _none_accepted(outcomes: Sequence[Outcome]) -> Outcome:
 
 
 def swap_message(change: Change) -> dns.update.UpdateMessage:
-    """RFC 2136 sections 2.4.2 and 2.5: prerequisite "exactly this RRset", delete it, add the new one."""
+    """RFC 2136 sections 2.4.2 and 2.5: prerequisite "exactly this RRset", delete it, add the new one.
+
+    Where no record is expected: prerequisite "name is not in use" (2.4.5), and add; nothing is deleted.
+    """
     message = prerequisite_message(change)
     name = dns.name.from_text(change.name)
-    message.delete(name, change.expected.rtype)
+    if not change.expected.is_absent:
+        message.delete(name, change.expected.rtype)
     message.add(name, _rdataset(change.new))
     return message
 
@@ -231,6 +235,9 @@ def prerequisite_message(change: Change) -> dns.update.UpdateMessage:
     """Only the prerequisites. Beside a CNAME nothing can stand; beside an address a CNAME must not (it would win)."""
     message = dns.update.UpdateMessage(dns.name.from_text(change.zone))
     name = dns.name.from_text(change.name)
+    if change.expected.is_absent:
+        message.absent(name)
+        return message
     message.present(name, _rdataset(replace(change.expected, ttl_s=0)))  # a TTL other than 0 is FORMERR there
     if change.expected.rtype not in EXCLUDED_BESIDE:
         for rtype in EXCLUDED_BESIDE:

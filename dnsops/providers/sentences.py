@@ -67,9 +67,16 @@ _BY_KIND = {
 }
 
 
+_CREATING = (
+    "Something is at {name} on {server} by now ({rcode}), so nothing was created and nothing was changed. Look again."
+)
+
+
 def sentence(kind: OutcomeKind, rcode: str, *, server: str, change: Change, signer: str, problem: str = "") -> str:
     """Put an outcome into words. ``problem`` says more where there was no proper answer."""
     template = _BY_KIND[kind] if kind is OutcomeKind.UNKNOWN else _BY_RCODE.get(rcode, _BY_KIND[kind])
+    if kind is OutcomeKind.CONFLICT and change.expected.is_absent:
+        template = _CREATING
     text = template.format(
         server=server,
         name=change.name,

@@ -102,15 +102,23 @@ class Server:
 
     def put_back(self) -> None:
         """Make the record say SRV1 again, whatever it says."""
-        if self.says() == self.value(1):
+        self._make_it(self.value(1))
+
+    def delete(self) -> None:
+        """Make the record vanish, as somebody does by hand."""
+        self._make_it(None)
+
+    def _make_it(self, rrset: RRset | None) -> None:
+        if self.says() == rrset:
             return
         update = dns.update.UpdateMessage(self.zone)
         update.delete(dns.name.from_text(self.name))
-        update.add(dns.name.from_text(self.name), 30, "CNAME", f"srv1.{self.zone}.")
+        if rrset is not None:
+            update.add(dns.name.from_text(self.name), rrset.ttl_s, rrset.rtype, rrset.values[0])
         update.use_tsig(self.key())
         with suppress(dns.tsig.BadSignature, dns.exception.FormError):  # the record says whether it was done
             dns.query.tcp(update, self.writer.address, port=self.writer.port, timeout=5)
-        wait_until(lambda: self.says() == self.value(1), message="the record could not be put back")
+        wait_until(lambda: self.says() == rrset, message="the record could not be put back")
 
 
 @dataclass(frozen=True)
@@ -172,6 +180,18 @@ class ProviderContract:
     def server(self, running: Server) -> Server:
         running.put_back()
         return running
+
+    def test_a_record_that_is_not_there_is_created_and_one_that_is_there_is_not_touched(self, server: Server) -> None:
+        creating = Change(server.zone, server.name, RRset.absent("CNAME"), server.value(2))
+        there = server.provider().change(creating, deadline=soon())
+        assert_is(there, OutcomeKind.CONFLICT, "nothing was created")
+        assert server.says() == server.value(1)
+
+        server.delete()
+        assert_is(server.provider().check_writable(creating, deadline=soon()), OutcomeKind.READY)
+        assert server.says() is None
+        assert_is(server.provider().change(creating, deadline=soon()), OutcomeKind.APPLIED)
+        assert server.says() == server.value(2)
 
     @pytest.fixture
     def proxy(self, server: Server) -> Iterator[DnsProxy]:

@@ -29,6 +29,8 @@ from a365admin.lab.embedded import RunningLab, running_lab
 from a365admin.lab.errors import LabError
 from a365admin.lab.estate import RECORD_TTL_S
 from a365admin.lab.running import FOLLOW_LAG_S
+from dnsops.asking import ask
+from dnsops.providers.base import Endpoint
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.enable_socket]
@@ -416,6 +418,27 @@ def test_an_edit_by_hand_reaches_both_servers_and_spoils_a_change_that_was_plann
     assert says(lab) == target.rstrip(".") + "."
     wait_until(lambda: says(lab, 1) == says(lab), timeout_s=5, message="dns2 did not follow")
     assert send(lab, swap(lab, "srv1", "srv2")) == Rcode.NXRRSET
+
+
+def test_a_record_that_is_deleted_by_hand_is_gone_on_both_servers(lab: RunningLab) -> None:
+    state = lab.client.remove(HOSTNAME)
+
+    assert state["dns"][0]["answers"][HOSTNAME] == ""
+    wait_until(
+        lambda: lab.client.state()["dns"][1]["answers"][HOSTNAME] == "", timeout_s=5, message="dns2 did not follow"
+    )
+    assert send(lab, swap(lab, "srv1", "srv2")) == Rcode.NXRRSET
+    with pytest.raises(LabError, match="no dedicated hostname"):
+        lab.client.remove("srv1.lab.example")
+
+
+def test_a_ttl_is_changed_by_hand(lab: RunningLab) -> None:
+    lab.client.edit(HOSTNAME, "srv1.lab.example", ttl_s=3600)
+    answer = ask(Endpoint("dns1", "127.0.0.1", lab.dns_ports[0]), HOSTNAME, timeout_s=2)
+    assert answer.rrset is not None
+    assert answer.rrset.ttl_s == 3600
+    with pytest.raises(LabError, match="TTL"):
+        lab.client.edit(HOSTNAME, "srv1.lab.example", ttl_s=-1)
 
 
 @pytest.mark.parametrize(

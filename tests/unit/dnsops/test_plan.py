@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from dnsops.plan import (
+    Aim,
     Answer,
     Plan,
     PlanError,
@@ -17,6 +18,7 @@ from dnsops.plan import (
     Target,
     build_failback_plan,
     build_failover_plan,
+    build_put_right_plan,
     digest_of,
     zone_of,
 )
@@ -172,3 +174,68 @@ def test_an_answer_is_told_in_a_few_words() -> None:
     assert Answer("dns1", "answered", None, rcode="NXDOMAIN").text == "no record (NXDOMAIN)"
     assert SILENT.text == "no answer"
     assert Answer("dns1", "error").text == "error"
+
+
+# ------------------------------------------------------------------------------------------------------------ put right
+
+
+def put_right(rrset: RRset | None, to: int = 0, *, recorded: RRset | None = None, **changes: object) -> Plan:
+    return build_put_right_plan(facts(rrset, **changes), to=Aim(to), recorded=recorded)
+
+
+def test_putting_right_leads_to_what_our_records_say() -> None:
+    plan = put_right(cname("stranger.example.com."), recorded=cname("srv2.example.com."))
+    assert (plan.kind, plan.from_server, plan.to_server) == ("putright", "stranger.example.com", "SRV2")
+    assert plan.change.expected == cname("stranger.example.com.")
+
+
+def test_putting_right_leads_to_the_primary_where_our_records_say_nothing() -> None:
+    assert put_right(cname("stranger.example.com.")).to_server == "SRV1"
+    assert put_right(cname("stranger.example.com."), recorded=cname("gone.example.com.")).to_server == "SRV1"
+
+
+def test_putting_right_leads_to_the_chosen_target() -> None:
+    assert put_right(cname("stranger.example.com."), 3).to_server == "SRV3"
+
+
+def test_a_name_that_is_not_there_is_created() -> None:
+    plan = put_right(None, recorded=cname("srv2.example.com."))
+    assert plan.change.expected == RRset.absent("CNAME")
+    assert (plan.from_server, plan.to_server) == ("no record", "SRV2")
+    assert Plan.from_dict(json.loads(json.dumps(plan.as_dict()))) == plan
+
+
+def test_a_name_that_has_other_records_is_left_to_a_person() -> None:
+    other = (Answer("dns1", "answered", None, rcode="NOERROR", is_writer=True),)
+    with pytest.raises(PlanError, match="something else is at or below"):
+        put_right(None, answers=other)
+
+
+def test_putting_right_never_changes_the_type() -> None:
+    with pytest.raises(PlanError, match="never changes the type"):
+        put_right(RRset("A", 60, ("10.0.0.9",)))
+
+
+def test_several_values_are_replaced_by_one() -> None:
+    both = RRset("CNAME", 60, ("srv1.example.com.", "srv2.example.com."))
+    assert put_right(both).change.new.values == ("srv1.example.com.",)
+
+
+def test_there_is_nothing_to_put_right_where_dns_points_at_the_target() -> None:
+    with pytest.raises(PlanError, match="nothing to do"):
+        put_right(ON_PRIMARY)
+
+
+def test_putting_right_needs_a_target_and_a_writer_that_answers() -> None:
+    with pytest.raises(PlanError, match="no target"):
+        put_right(None, targets=())
+    with pytest.raises(PlanError, match="gives no answer"):
+        put_right(None, answers=(Answer("dns1", "silent", is_writer=True),))
+
+
+def test_an_absent_record_is_what_a_server_without_one_says() -> None:
+    assert RRset.absent("CNAME").same_data(None)
+    assert RRset.absent("CNAME").same_data(RRset.absent("CNAME"))
+    assert not RRset.absent("CNAME").same_data(ON_PRIMARY)
+    assert not ON_PRIMARY.same_data(None)
+    assert str(RRset.absent("CNAME")) == "no record"

@@ -19,7 +19,9 @@ from dnsops.providers.base import Endpoint
 from dnsops.providers.fake import FakeDns, FakeProvider
 from dnsops.safety import TargetCheck, TargetCheckKind
 from pools import live, services as pools_services
+from pools.health import CheckKind, Health
 from pools.models import (
+    CheckState,
     DedicatedHostname,
     FailoverTarget,
     FrontEndPool,
@@ -27,6 +29,7 @@ from pools.models import (
     Site,
     TrustedApplicationPool,
 )
+from pools.probing.result import Cause
 
 FQDN = "a365web1.example.com"
 OLD_TTL_S = 60
@@ -163,3 +166,30 @@ def _patch(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
     monkeypatch.setattr(tasks, "nudge", nudge)
     monkeypatch.setattr(live, "bump_and_publish", lambda **_: 1)
     monkeypatch.setattr(pools_services, "ask_now", lambda keys: None)
+
+
+def checked(world: World) -> None:
+    """The standing checks write what DNS says, as rows."""
+    for server in NameServer.objects.all():
+        rrset = world.dns.records[server.name].get(FQDN)
+        silent = server.name in world.dns.silent
+        evidence: dict[str, Any] = {
+            "rcode": "NOERROR" if rrset else "NXDOMAIN",
+            "rtype": "CNAME",
+            "values": [],
+            "ttl": None,
+        }
+        if rrset:
+            evidence |= {"rtype": rrset.rtype, "values": list(rrset.values), "ttl": rrset.ttl_s}
+        CheckState.objects.update_or_create(
+            key=f"dns:{server.pk}:{world.hostname.pk}",
+            defaults={
+                "kind": CheckKind.DNS.value,
+                "label": server.name,
+                "hostname": world.hostname,
+                "health": (Health.UP if rrset and not silent else Health.DOWN).value,
+                "cause": (Cause.TIMEOUT if silent else Cause.OK if rrset else Cause.WRONG_ANSWER).value,
+                "evidence": {} if silent else evidence,
+                "checked_at": timezone.now(),
+            },
+        )

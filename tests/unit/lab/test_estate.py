@@ -186,8 +186,12 @@ def test_a_hostname_has_a_button_for_each_edit_by_hand_that_would_change_its_rec
     def labels(record: str) -> list[str]:
         return [edit.label for edit in words.edits(plan, "lab.example", record)]
 
-    assert labels("CNAME srv1.lab.example.") == ["Point it at SRV2 by hand", "Point it at a stranger by hand"]
-    assert labels("CNAME elsewhere.lab.example.") == ["Point it at SRV1 by hand", "Point it at SRV2 by hand"]
+    always = ["Give it a TTL of one hour", "Delete it"]
+    assert labels("CNAME srv1.lab.example.") == ["Point it at SRV2 by hand", "Point it at a stranger by hand", *always]
+    assert labels("CNAME elsewhere.lab.example.") == ["Point it at SRV1 by hand", "Point it at SRV2 by hand", *always]
+    assert len(labels("")) == 3
+    long = words.edits(plan, "lab.example", "CNAME srv2.lab.example.")[2]
+    assert (long.target, long.ttl_s) == ("srv2.lab.example", 3600)
     assert words.edits(plan, "lab.example", "")[2] == words.Edit(
         "Point it at a stranger by hand", "a365web1.lab.example", "elsewhere.lab.example"
     )

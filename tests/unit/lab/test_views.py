@@ -104,6 +104,15 @@ def test_a_record_is_edited_by_hand_and_that_is_in_the_audit_log(lab: RunningLab
     assert record(lab) == "CNAME srv1.lab.example."
 
 
+def test_a_record_is_deleted_by_hand_and_that_is_in_the_audit_log(lab: RunningLab) -> None:
+    answer = signed_in(Role.OPERATOR).post(
+        "/lab/remove", {"hostname": EDIT["hostname"]}, headers={"HX-Request": "true"}
+    )
+
+    assert "DNS says <code>no record</code>" in answer.content.decode()
+    assert AuditEntry.objects.get(action="lab.remove").object_name == EDIT["hostname"]
+
+
 @pytest.mark.parametrize(
     ("path", "data", "asked"),
     [
@@ -111,6 +120,7 @@ def test_a_record_is_edited_by_hand_and_that_is_in_the_audit_log(lab: RunningLab
         ("fault", {"target": "SRV1", "fault": "ucc_down", "on": "0"}, {"server SRV1"}),
         ("fault", {"target": "dns2", "fault": "stuck", "on": "1"}, {"hostname a365web1", "hostname a365web2"}),
         ("edit", EDIT, {"hostname a365web1"}),
+        ("remove", {"hostname": EDIT["hostname"]}, {"hostname a365web1"}),
         ("reset", {}, {"hostname a365web1", "hostname a365web2"}),
     ],
 )
@@ -140,6 +150,7 @@ def test_who_may_not_break_the_demo_is_refused(lab: RunningLab, role: Role) -> N
     assert client.post("/lab/fault", {"target": "SRV1", "fault": "dead", "on": "1"}).status_code == 403
     assert client.post("/lab/reset").status_code == 403
     assert client.post("/lab/edit", EDIT).status_code == 403
+    assert client.post("/lab/remove", EDIT).status_code == 403
     assert faults(lab) == []
     assert record(lab) == "CNAME srv1.lab.example."
 
@@ -150,6 +161,7 @@ def test_nothing_is_broken_by_following_a_link(lab: RunningLab) -> None:
     assert client.get("/lab/fault", {"target": "SRV1", "fault": "dead", "on": "1"}).status_code == 405
     assert client.get("/lab/reset").status_code == 405
     assert client.get("/lab/edit", EDIT).status_code == 405
+    assert client.get("/lab/remove", EDIT).status_code == 405
     assert client.post("/lab/").status_code == 405
 
 
