@@ -31,6 +31,7 @@ _NAV = (
     ("Overview", "pools:overview", "layout-dashboard", Capability.VIEW),
     ("Helpdesk", "pools:helpdesk", "headset", Capability.VIEW),
     ("Operations", "dnsops:operations", "arrows-exchange", Capability.VIEW),
+    ("Maintenance", "pools:maintenance", "tool", Capability.VIEW),
     ("Audit log", "audit:log", "history", Capability.VIEW_AUDIT),
     ("Estate", "pools:estate", "sitemap", Capability.EDIT_ESTATE),
     ("People", "accounts:people", "users", Capability.MANAGE_USERS),

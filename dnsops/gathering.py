@@ -33,6 +33,7 @@ from dnsops.plan import (
 from dnsops.providers.base import Endpoint, OutcomeKind
 from dnsops.safety import Finding, Level, OtherOperation, SafetyFacts, TargetCheck, evaluate
 from pools.health import CheckKind
+from pools.maintenance.reads import attach_covering
 from pools.models import DedicatedHostname, FailoverTarget, Server, VirtualService
 from pools.specs import Check
 
@@ -153,7 +154,11 @@ def targets_of(hostname: DedicatedHostname, rows: list[FailoverTarget] | None = 
     """What a hostname may point at, in order; from its rows where they have been read already."""
     if rows is None:
         rows = list(hostname.targets.with_aims().order_by("order"))
-    return tuple(Target(t.server_id or 0, t.name, t.fqdn, t.address, t.order, t.virtual_service_id or 0) for t in rows)
+    attach_covering(server for row in rows for server in row.servers)
+    return tuple(
+        Target(t.server_id or 0, t.name, t.fqdn, t.address, t.order, t.virtual_service_id or 0, t.in_maintenance)
+        for t in rows
+    )
 
 
 @dataclass(slots=True)

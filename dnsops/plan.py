@@ -166,6 +166,7 @@ class Target:
     address: str
     order: int
     virtual_service_id: int = 0
+    in_maintenance: bool = False
 
     def is_meant(self, aim: Aim) -> bool:
         """Whether ``aim`` names this target."""
@@ -223,14 +224,18 @@ def active_target(facts: PlanFacts) -> Target:
 
 
 def build_failover_plan(facts: PlanFacts, to_server_id: int | None = None, *, to: Aim = ANY) -> Plan:
-    """Plan away from where DNS points now: to the given standby, or to the best one. Raises PlanError."""
+    """Plan away from where DNS points now: to the given standby, or to the best that is not in maintenance.
+
+    Raises PlanError.
+    """
     to = Aim(to_server_id) if to_server_id else to
     active = active_target(facts)
     standbys = [target for target in facts.targets if target.order != 1]
     if not standbys:
         raise PlanError(f"{facts.hostname} has no standby: a failover needs a second target. Add one to the estate.")
     if not to:
-        chosen = next((target for target in standbys if target is not active), None)
+        others = [target for target in standbys if target is not active]
+        chosen = next((target for target in others if not target.in_maintenance), others[0] if others else None)
         if chosen is None:
             raise PlanError(
                 f"{facts.hostname} is already on {active.name}, its only standby. To go to the primary, fail back."

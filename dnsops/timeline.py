@@ -75,5 +75,8 @@ def _drift_entries(drift: Drift) -> list[TimelineEntry]:
 
 def _transition_entry(transition: HealthTransition) -> TimelineEntry:
     return TimelineEntry(
-        transition.at, transition.new, f"{transition.label}: {transition.old} → {transition.new}", transition.sentence
+        transition.at,
+        "maintenance" if transition.planned else transition.new,
+        f"{transition.label}: {transition.old} → {transition.new}",
+        f"In maintenance. {transition.sentence}" if transition.planned else transition.sentence,
     )

@@ -9,6 +9,7 @@ from typing import Any
 from django.db.models import Prefetch
 
 from pools.kinds import Kind
+from pools.maintenance.reads import attach_covering
 from pools.models import FailoverTarget, FrontEndPool, Site, TrustedApplication, Ucc
 
 
@@ -71,8 +72,12 @@ def read_tree(kinds: Mapping[str, Kind]) -> Tree:
         ),
     )
     steps = [Step(kinds[slug], kinds[slug].all().count(), why) for slug, why in _WHY.items()]
+    found = list(pools)
+    attach_covering(
+        server for pool in found for tap in pool.trusted_application_pools.all() for server in tap.servers.all()
+    )
     return Tree(
-        front_end_pools=list(pools),
+        front_end_pools=found,
         empty_sites=list(Site.objects.filter(front_end_pools__isnull=True)),
         unused_uccs=list(Ucc.objects.filter(trusted_applications__isnull=True)),
         steps=steps,

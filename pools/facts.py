@@ -44,7 +44,10 @@ class UccFact:
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
-    """A target and its checks. ``standby_runs_ucc``: in its pool also the standby runs the UCC service."""
+    """A target and its checks. ``standby_runs_ucc``: in its pool also the standby runs the UCC service.
+
+    ``maintenance``: why it is in maintenance.
+    """
 
     server_id: int
     name: str
@@ -55,6 +58,7 @@ class ServerFacts:
     cert: CheckFact = NEVER_ASKED
     in_maintenance: bool = False
     standby_runs_ucc: bool = False
+    maintenance: str = ""
     virtual_service_id: None = None
 
     @property
@@ -150,8 +154,12 @@ class HostnameFacts:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is going on. Findings are ranked by health, then by the order in which they were made."""
+    """One thing that is going on. Findings are ranked by health, then by the order in which they were made.
+
+    ``planned``: it is on a server in maintenance, and so no alarm.
+    """
 
     health: Health
     situation: Situation
     phrase: str
+    planned: bool = False

@@ -191,7 +191,6 @@ class ServerForm(EstateForm):
     """A server. Taking it out for maintenance is done on its own page."""
 
     unique_name = "name"
-    unrecorded: ClassVar[set[str]] = {"id", "admin_state", "maintenance_reason", "maintenance_until"}
 
     class Meta:
         model = Server

@@ -13,9 +13,9 @@ from django.utils.safestring import SafeString
 
 from pools.health import Health, Situation
 from pools.kept import Kept
-from pools.overview import OperationNote, Overview, Row
+from pools.overview import MAINTENANCE, OperationNote, Overview, Row
 
-_ORDER = {"down": 0, "switching": 1, "unknown": 2, "degraded": 3, "up": 4}
+_ORDER = {"down": 0, "switching": 1, "unknown": 2, "degraded": 3, "maintenance": 4, "up": 5}
 
 
 class Words(NamedTuple):
@@ -139,8 +139,12 @@ def _line(row: Row, overview: Overview, note: OperationNote | None) -> HelpdeskL
     state = row.state
     if state == Health.DEGRADED and situation in _WORKS_FOR_CALLERS:
         state = Health.UP.value
+    words = _WORDS.get(situation, _WORDS[Situation.UNKNOWN])
+    if state == MAINTENANCE:
+        tell = f"This is planned maintenance. {words.tell.removeprefix('We know about it. ')}"
+        words = Words(f"{words.said}, in planned maintenance", tell)
     since = row.active_since if situation == Situation.ON_STANDBY and row.active_since else row.since
-    return HelpdeskLine(row, state, _WORDS.get(situation, _WORDS[Situation.UNKNOWN]), who, since)
+    return HelpdeskLine(row, state, words, who, since)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,13 @@ from django.db.models import F, Q
 from django.db.models.functions import Lower
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.functional import cached_property
 
 from pools.fields import PORT_VALIDATORS, FqdnField
 from pools.health import CheckKind, Health
 from pools.history_models import CheckHistory, CheckRoster, HistoryProgress, HostnameDay, HostnameHour
+from pools.maintenance.covering import NOT_COVERED, Covering
+from pools.maintenance.models import Maintenance
 from pools.virtual_services import RealServer, VirtualService, VirtualServiceStatus, relying_on, way_out
 
 # Defined elsewhere, and taken from here by everybody.
@@ -28,6 +31,7 @@ __all__ = [
     "HistoryProgress",
     "HostnameDay",
     "HostnameHour",
+    "Maintenance",
     "RealServer",
     "VirtualService",
     "VirtualServiceStatus",
@@ -104,13 +108,6 @@ class TrustedApplicationPool(models.Model):
                 )
 
 
-class AdminState(models.TextChoices):
-    """What people have decided about a server (not what was observed)."""
-
-    IN_SERVICE = "in_service", "In service"
-    MAINTENANCE = "maintenance", "Maintenance"
-
-
 class Server(models.Model):
     """An A365 server: a Windows server that runs the UCC service and the web services (IIS)."""
 
@@ -122,9 +119,6 @@ class Server(models.Model):
     web_path = models.CharField(
         "path to ask", max_length=200, default="/", help_text="A page of the web services, such as /Attendant."
     )
-    admin_state = models.CharField(max_length=12, choices=AdminState.choices, default=AdminState.IN_SERVICE)
-    maintenance_reason = models.CharField(max_length=200, blank=True)
-    maintenance_until = models.DateTimeField(null=True, blank=True, help_text="Ends by itself then.")
 
     class Meta:
         ordering: ClassVar = ["name"]
@@ -135,7 +129,6 @@ class Server(models.Model):
                 violation_error_message="Another server has this address and port.",
             ),
             models.UniqueConstraint(Lower("name"), name="server_name_unique"),
-            models.CheckConstraint(condition=Q(admin_state__in=AdminState.values), name="server_admin_state_known"),
             models.CheckConstraint(condition=Q(web_port__range=(1, 65535)), name="server_web_port_valid"),
         ]
 
@@ -149,12 +142,25 @@ class Server(models.Model):
                 {"web_path": f"A path starts with “/” and has no spaces, “?” or “#”; found “{self.web_path}”."}
             )
 
+    @cached_property
+    def covering(self) -> Covering:
+        """The maintenances that it is in now: its own, its pool's, its front-end pool's, its site's.
+
+        For many servers at once: ``pools.maintenance.reads.attach_covering()``.
+        """
+        from pools.maintenance.reads import coverings_of
+
+        return coverings_of({self.pk}).get(self.pk, NOT_COVERED) if self.pk else NOT_COVERED
+
     @property
     def in_maintenance(self) -> bool:
-        """Whether maintenance is on and has not ended by itself."""
-        return self.admin_state == AdminState.MAINTENANCE and (
-            self.maintenance_until is None or self.maintenance_until > timezone.now()
-        )
+        """Whether it, its pool, its front-end pool or its site is in maintenance."""
+        return bool(self.covering)
+
+    @property
+    def maintenance_reason(self) -> str:
+        """Why it is in maintenance; "" where it is not."""
+        return self.covering.sentence
 
 
 class Ucc(models.Model):
@@ -469,6 +475,8 @@ class HostnameStatus(models.Model):
     standby_ready = models.BooleanField(default=False)
     standby_phrase = models.CharField(max_length=300, blank=True)
     on_primary = models.BooleanField(default=True)
+    planned = models.BooleanField(default=False, help_text="All that is wrong is on servers in maintenance: no alarm.")
+    maintenance = models.CharField(max_length=300, blank=True, help_text="Which of its servers are in it, and why.")
     since = models.DateTimeField(default=timezone.now)
     active_since = models.DateTimeField(null=True, help_text="When DNS was first seen to point at the active server.")
     latency_ms = models.FloatField(null=True)
@@ -500,6 +508,7 @@ class HealthTransition(models.Model):
     old = models.CharField(max_length=9)
     new = models.CharField(max_length=9)
     sentence = models.CharField(max_length=300, blank=True)
+    planned = models.BooleanField(default=False, help_text="It happened in maintenance.")
 
     class Meta:
         ordering: ClassVar = ["-id"]

@@ -28,8 +28,10 @@ from pools.history import reading as history
 from pools.kept import Kept, Recent
 from pools.models import DedicatedHostname, FailoverTarget, HostnameStatus
 
-FILTERS = ("down", "degraded", "switching", "standby", "unknown", "up")
-_ORDER = {"down": 0, "switching": 1, "unknown": 2, "degraded": 3, "up": 4}
+FILTERS = ("down", "degraded", "switching", "standby", "unknown", "maintenance", "up")
+_ORDER = {"down": 0, "switching": 1, "unknown": 2, "degraded": 3, "maintenance": 4, "up": 5}
+
+MAINTENANCE = "maintenance"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +70,15 @@ class Row(NamedTuple):
     active_since: datetime | None
     latency_ms: float | None
     version: int | None
+    planned: bool | None
+    maintenance: str | None
     has_standby: bool
     balanced: bool = False
 
     @property
     def state(self) -> str:
-        """Its health as a word of the code; a hostname without a status is unknown."""
-        return self.health or Health.UNKNOWN.value
+        """Its health as a word of the code; "maintenance" where all that is wrong is planned; unknown without one."""
+        return MAINTENANCE if self.planned else self.health or Health.UNKNOWN.value
 
 
 _COLUMNS = (
@@ -97,6 +101,8 @@ _COLUMNS = (
     "status__active_since",
     "status__latency_ms",
     "status__version",
+    "status__planned",
+    "status__maintenance",
     "has_standby",
     "balanced",
 )
@@ -135,6 +141,8 @@ class Overview:
             facets.add("switching")
         if row.on_primary is False and row.active_name:
             facets.add("standby")
+        if row.maintenance:
+            facets.add(MAINTENANCE)
         return frozenset(facets)
 
     def section(self, row: Row) -> str:
@@ -146,6 +154,8 @@ class Overview:
 
 def base_section(row: Row, note: OperationNote | None) -> str:
     """The section of a row that is not stale."""
+    if row.state == MAINTENANCE and note is None:
+        return MAINTENANCE
     if row.state != Health.UP or note is not None:
         return "attention"
     return f"pool-{row.front_end_pool_id}" if row.on_primary else "standby"
@@ -298,7 +308,8 @@ def wanted(overview: Overview, *, show: str, query: str) -> list[Row]:
 
 
 def _text(row: Row) -> str:
-    parts = (row.fqdn, row.service_name, row.pool, row.front_end_pool, row.active_name, row.standby_name, row.phrase)
+    parts = (row.fqdn, row.service_name, row.pool, row.front_end_pool, row.active_name, row.standby_name, row.phrase,
+             row.maintenance)  # fmt: skip
     return " ".join(part for part in parts if part).lower()
 
 
@@ -324,7 +335,7 @@ def _sections(overview: Overview, rows: Sequence[Row], *, filtered: bool, action
     ranked = sorted(rows, key=lambda row: (sort_key(row, overview.switching.get(row.pk)), row.fqdn))
     if filtered:
         return [Section("found", "", "", False, True, [rendered(row) for row in ranked])]
-    groups: dict[str, list[SafeString]] = {"attention": [], "standby": []}
+    groups: dict[str, list[SafeString]] = {"attention": [], "standby": [], MAINTENANCE: []}
     titles: dict[str, str] = {}
     for row in ranked:
         groups.setdefault(overview.section(row), []).append(rendered(row))
@@ -333,6 +344,7 @@ def _sections(overview: Overview, rows: Sequence[Row], *, filtered: bool, action
         Section("attention", "Needs attention", "", False, True, groups["attention"]),
         Section("standby", "Working, on a standby server", "Fail back when the primary is well again.", False, True,
                 groups["standby"]),
+        Section(MAINTENANCE, "In maintenance", "Planned: no alarm.", False, True, groups[MAINTENANCE]),
     ]  # fmt: skip
     few = len(rows) <= 24
     for key, title in sorted(titles.items(), key=lambda item: item[1]):

@@ -10,6 +10,8 @@ from django.http import Http404
 
 from pools.cards import Role, ServerCard, ServiceCard, server_card, service_card
 from pools.health import CheckKind, Health
+from pools.maintenance.models import Maintenance
+from pools.maintenance.reads import attach_covering, maintenances_about
 from pools.models import CheckState, DedicatedHostname, FailoverTarget, HealthTransition, HostnameStatus, Server
 
 _WORST = {Health.DOWN: 0, Health.UNKNOWN: 1, Health.DEGRADED: 2, Health.UP: 3}
@@ -125,6 +127,7 @@ def hostname_page(hostname: DedicatedHostname) -> HostnamePage:
     status = status_of(hostname)
     checks = worst_first(checks_of(hostname))
     targets = list(hostname.targets.all())
+    attach_covering(server for target in targets for server in target.servers)
     return HostnamePage(
         hostname=hostname,
         status=status,
@@ -175,6 +178,7 @@ class ServerPage:
     checks: Sequence[CheckLine]
     hostnames: Sequence[tuple[DedicatedHostname, HostnameStatus]]
     transitions: Sequence[HealthTransition]
+    maintenances: Sequence[Maintenance]
 
     @property
     def down(self) -> int:
@@ -202,4 +206,5 @@ def server_page(name: str) -> ServerPage:
         ],
         hostnames=[(hostname, status_of(hostname)) for hostname in hostnames.distinct()],
         transitions=list(server.transitions.order_by("-at")[:30]),
+        maintenances=maintenances_about(server),
     )

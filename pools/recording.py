@@ -13,6 +13,7 @@ from django.db import transaction
 from pools import live
 from pools.columns import Columns, OldestOf
 from pools.health import CheckHealth, CheckKind, Health, advance, observed_health, prober_doubts_itself, restored
+from pools.maintenance.reads import coverings_of
 from pools.models import CheckState, HealthTransition, ProbeShard
 from pools.probing.result import Cause, ProbeResult
 from pools.reach import Reach, read_reach
@@ -125,7 +126,7 @@ class Recorder:
         with transaction.atomic():
             _raise_fence(self.shard, fence)
             self._write(checks, pending)
-            HealthTransition.objects.bulk_create(transitions)
+            HealthTransition.objects.bulk_create(_marked(transitions))
             latency_ms = (
                 {key: seen[2] for key, seen in self.seen.items() if seen[2] is not None} if hostname_ids else {}
             )
@@ -286,6 +287,14 @@ def _differs(row: CheckState, check: Check) -> bool:
         check.server_id,
         check.hostname_id,
     )
+
+
+def _marked(transitions: list[HealthTransition]) -> list[HealthTransition]:
+    """Mark those of servers in maintenance: they are planned, and no alarm."""
+    covered = coverings_of({row.server_id for row in transitions if row.server_id is not None})
+    for row in transitions:
+        row.planned = row.server_id in covered
+    return transitions
 
 
 def _transition(check: Check, old: Health, new: Health, result: ProbeResult) -> HealthTransition:

@@ -12,6 +12,8 @@ from django.utils import timezone
 
 from pools.facts import CheckFact, DnsFact, HostnameFacts, ServerFacts, TargetFacts, UccFact, VirtualServiceFacts
 from pools.health import CheckKind, Health
+from pools.maintenance.covering import NOT_COVERED, Covering
+from pools.maintenance.reads import coverings_of
 from pools.models import (
     CheckState,
     DedicatedHostname,
@@ -38,10 +40,12 @@ _SHOWN = (
     "standby_ready",
     "standby_phrase",
     "on_primary",
+    "planned",
+    "maintenance",
 )
 _WRITTEN = ("health", "situation", "phrase", "active_server", "active_virtual_service", "active_text",
-            "standby_server", "standby_virtual_service", "standby_ready", "standby_phrase", "on_primary", "since",
-            "active_since", "latency_ms")  # fmt: skip
+            "standby_server", "standby_virtual_service", "standby_ready", "standby_phrase", "on_primary", "planned",
+            "maintenance", "since", "active_since", "latency_ms")  # fmt: skip
 
 
 def refresh_hostnames(
@@ -97,6 +101,7 @@ def _transition(
         old=status.health,
         new=verdict.health.value,
         sentence=verdict.phrase,
+        planned=verdict.planned or status.planned,
     )
 
 
@@ -131,7 +136,7 @@ def read_facts(hostname_ids: Collection[int], latency_ms: Mapping[str, float]) -
             Q(server_id__in=servers) | Q(hostname_id__in=hostname_ids) | Q(virtual_service_id__in=services)
         )
     }
-    reader = _Reader(states, applications, latency_ms)
+    reader = _Reader(states, applications, latency_ms, coverings_of(servers.keys()))
     dns: dict[int, list[CheckState]] = {}
     for state in states.values():
         if state.kind == CheckKind.DNS and state.hostname_id is not None:
@@ -154,7 +159,9 @@ class _Reader:
         states: Mapping[str, CheckState],
         applications: Mapping[int, list[TrustedApplication]],
         latency_ms: Mapping[str, float],
+        covered: Mapping[int, Covering],
     ) -> None:
+        self._covered = covered
         self._states = states
         self._applications = applications
         self._latency_ms = latency_ms
@@ -205,7 +212,8 @@ class _Reader:
             ),
             web=self.check(f"web:{server.pk}:{hostname_id}"),
             cert=self.check(f"cert:{server.pk}:{hostname_id}"),
-            in_maintenance=server.in_maintenance,
+            in_maintenance=server.pk in self._covered,
+            maintenance=self._covered.get(server.pk, NOT_COVERED).sentence,
             standby_runs_ucc=server.trusted_application_pool.standby_runs_ucc,
         )
 

@@ -26,7 +26,10 @@ PHRASE_LIMIT = 300
 
 @dataclass(frozen=True, slots=True)
 class HostnameVerdict:
-    """What the overview shows of a hostname."""
+    """What the overview shows of a hostname.
+
+    ``planned``: all that is wrong is on servers in maintenance, so it is no alarm. ``maintenance``: which are in it.
+    """
 
     health: Health
     situation: Situation
@@ -40,6 +43,8 @@ class HostnameVerdict:
     latency_ms: float | None = None
     active_virtual_service_id: int | None = None
     standby_virtual_service_id: int | None = None
+    planned: bool = False
+    maintenance: str = ""
 
 
 # ------------------------------------------------------------------------------------------------------------- servers
@@ -146,7 +151,7 @@ def _standby_of(facts: HostnameFacts, pointing: Pointing) -> _Standby:
     others = [target for target in facts.targets if target is not pointing.active]
     if not others or not pointing.known:
         return _Standby(None, phrase="" if others else "there is no other server to fail over to")
-    server = others[0]
+    server = next((other for other in others if not other.in_maintenance), others[0])
     if isinstance(server, VirtualServiceFacts):
         verdict = roll_up_target(server)
         phrase, fault = standby_reasons(server, verdict)
@@ -194,7 +199,8 @@ def _both_active(facts: HostnameFacts) -> Finding | None:
             if both:
                 ports = _ports(sorted(ucc.port for ucc in both))
                 phrase = f"{one.name} and {other.name} both run the UCC service ({ports}): only one of them should"
-                return Finding(Health.DEGRADED, Situation.BOTH_ACTIVE, phrase)
+                planned = one.in_maintenance or other.in_maintenance
+                return Finding(Health.DEGRADED, Situation.BOTH_ACTIVE, phrase, planned)
     return None
 
 
@@ -227,7 +233,18 @@ def roll_up_hostname(facts: HostnameFacts) -> HostnameVerdict:
         standby_phrase=standby.phrase[:PHRASE_LIMIT],
         on_primary=on_primary,
         latency_ms=pointing.active.web.latency_ms if pointing.active else None,
+        planned=all(finding.planned for finding in findings),
+        maintenance="; ".join(_in_maintenance(facts))[:PHRASE_LIMIT],
     )
+
+
+def _in_maintenance(facts: HostnameFacts) -> list[str]:
+    servers = {server.server_id: server for target in facts.targets for server in target.servers}
+    return [
+        f"{server.name} is in maintenance" + (f" ({server.maintenance})" if server.maintenance else "")
+        for server in servers.values()
+        if server.in_maintenance
+    ]
 
 
 def _findings(facts: HostnameFacts, pointing: Pointing, standby: _Standby) -> list[Finding]:
@@ -243,9 +260,9 @@ def _findings(facts: HostnameFacts, pointing: Pointing, standby: _Standby) -> li
         # Of a split hostname some clients are still served: it is down only if no named server works.
         softer = split and any(other.health is not Health.DOWN for _, other in verdicts)
         health = Health.DEGRADED if softer and verdict.health is Health.DOWN else verdict.health
-        findings.append(
-            Finding(health, verdict.situation, f"{server.name}: {verdict.phrase}" if split else verdict.phrase)
-        )
+        phrase = f"{server.name}: {verdict.phrase}" if split else verdict.phrase
+        planned = server.in_maintenance and health is not Health.UNKNOWN
+        findings.append(Finding(health, verdict.situation, phrase, planned))
     if split and pointing.finding and pointing.active:
         findings.insert(0, pointing.finding)
     both = _both_active(facts)

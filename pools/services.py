@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pools.asking import ask_now, probe_now
 from pools.estate import all_checks, estate_changed, estate_checks, estate_version
-from pools.people import end_expired_maintenance, pair_front_end_pools, set_maintenance
+from pools.maintenance.writes import begin_maintenance, end_maintenance, keep_maintenance_time, move_end
+from pools.people import pair_front_end_pools
 from pools.recording import Recorder, StaleFence, mark_hostname_dirty, record_results
 from pools.rolling import refresh_hostnames
 
@@ -13,14 +14,16 @@ __all__ = [
     "StaleFence",
     "all_checks",
     "ask_now",
-    "end_expired_maintenance",
+    "begin_maintenance",
+    "end_maintenance",
     "estate_changed",
     "estate_checks",
     "estate_version",
+    "keep_maintenance_time",
     "mark_hostname_dirty",
+    "move_end",
     "pair_front_end_pools",
     "probe_now",
     "record_results",
     "refresh_hostnames",
-    "set_maintenance",
 ]

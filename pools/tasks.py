@@ -13,7 +13,7 @@ from pools import lease, live, redis_store
 from pools.history.retention import forget_old_history
 from pools.history.summing import add_history_up as add_up
 from pools.redis_store import BrokerLost
-from pools.services import end_expired_maintenance
+from pools.services import keep_maintenance_time
 from pools.windows import run_window, stop_windows
 
 QUEUE = "probes"
@@ -34,7 +34,7 @@ def schedule_windows() -> None:
         return  # and so is the queue; beat comes again in a second
     for shard in free:
         _send(shard)
-    end_expired_maintenance()
+    keep_maintenance_time()
 
 
 @shared_task(name="pools.tasks.probe_window")

@@ -13,8 +13,8 @@ urlpatterns = [
     path("history/bars/", views.bars, name="bars"),
     path("hostnames/<str:fqdn>/row/", views.row, name="row"),
     path("servers/<str:name>/", views.server, name="server"),
-    path("servers/<str:name>/maintenance/", views.maintenance, name="maintenance"),
     path("virtual-services/<str:name>/", views.virtual_service, name="virtual-service"),
+    path("maintenance/", include("pools.maintenance.urls")),
     path("estate/", include("pools.edit_urls")),
     path("estate/", include("pools.import_urls")),
 ]

@@ -7,17 +7,15 @@ import time
 from typing import Any
 from urllib.parse import urlencode
 
-from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.urls import reverse
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from a365admin.accounts.decorators import require
 from a365admin.accounts.permissions import Capability, may
-from pools import helpdesk as helpdesk_words, overview, pages, service_pages, services
+from pools import helpdesk as helpdesk_words, overview, pages, service_pages
 from pools.history import reading as history_reading
-from pools.maintenance import MaintenanceForm
 
 _LABELS = {
     "all": "hostnames",
@@ -26,6 +24,7 @@ _LABELS = {
     "switching": "switching",
     "standby": "on standby",
     "unknown": "unknown",
+    "maintenance": "in maintenance",
 }
 
 
@@ -130,7 +129,7 @@ def helpdesk(request: HttpRequest) -> HttpResponse:
 def server(request: HttpRequest, name: str) -> HttpResponse:
     """One server: its checks, what points at it, and maintenance."""
     page = pages.server_page(name)
-    context = {"page": page, "form": MaintenanceForm(), "may_edit": may(request.user, Capability.EDIT_ESTATE)}
+    context = {"page": page, "may_edit": may(request.user, Capability.EDIT_ESTATE)}
     return render(request, f"pools/server.html{'#live-part' if _wants_part(request) else ''}", context)
 
 
@@ -141,21 +140,3 @@ def virtual_service(request: HttpRequest, name: str) -> HttpResponse:
     page = service_pages.virtual_service_page(name)
     context = {"page": page, "may_edit": may(request.user, Capability.EDIT_ESTATE)}
     return render(request, f"pools/virtual_service.html{'#live-part' if _wants_part(request) else ''}", context)
-
-
-@require_POST
-@require(Capability.EDIT_ESTATE)
-def maintenance(request: HttpRequest, name: str) -> HttpResponse:
-    """Take a server out of service, or put it back."""
-    page = pages.server_page(name)
-    on = request.POST.get("on") == "1"
-    if on == page.server.in_maintenance:
-        messages.info(request, f"{page.server} {'is' if on else 'is not'} in maintenance already; nothing was changed.")
-        return redirect("pools:server", page.server.name)
-    form = MaintenanceForm(request.POST)
-    if on and not form.is_valid():
-        return render(request, "pools/server.html", {"page": page, "form": form, "may_edit": True}, status=422)
-    reason, until = (form.cleaned_data["reason"], form.until()) if on else ("", None)
-    services.set_maintenance(server=page.server, on=on, reason=reason, until=until)
-    messages.success(request, f"{page.server} is {'in maintenance' if on else 'back in service'}.")
-    return redirect("pools:server", page.server.name)

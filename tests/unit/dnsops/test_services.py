@@ -21,7 +21,8 @@ from dnsops.providers.base import Outcome, OutcomeKind
 from dnsops.safety import Level
 from pools import live
 from pools.health import CheckKind, Health
-from pools.models import AdminState, CheckState, DedicatedHostname
+from pools.models import CheckState, DedicatedHostname
+from pools.services import begin_maintenance
 from tests.unit.dnsops.world import FQDN, World, cname
 
 
@@ -196,9 +197,7 @@ class TestRequest:
         assert "UCC 6001" in refused(world, "blocked").sentence
 
     def test_maintenance_blocks(self, world: World) -> None:
-        server = world.servers["SRV2"]
-        server.admin_state = AdminState.MAINTENANCE
-        server.save()
+        begin_maintenance(thing=world.servers["SRV2"], reason="patches", ends_at=timezone.now() + timedelta(hours=1))
         assert "maintenance" in refused(world, "blocked").sentence
 
     def test_a_key_that_the_writer_does_not_accept_blocks(self, world: World) -> None:

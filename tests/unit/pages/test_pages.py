@@ -11,8 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from a365admin.accounts.models import Role
-from pools import services
-from pools.models import AdminState, CheckState, HealthTransition, Server
+from pools.models import CheckState, HealthTransition
 from tests.factories import FailoverOperationFactory
 from tests.unit.dnsops.world import World
 from tests.unit.pages.conftest import Broker, SignIn, watched
@@ -154,59 +153,3 @@ def test_helpdesk_sees_who_is_on_it(sign_in: SignIn) -> None:
     page = said(sign_in(Role.HELPDESK), reverse("pools:helpdesk"))
     assert "Olga is moving it now" in page
     assert "being moved to another server" in page
-
-
-# ---- maintenance ----------------------------------------------------------------------------------------------------
-
-
-def server_of() -> Server:
-    return watched().targets.get(order=2).servers[0]
-
-
-def test_an_administrator_takes_a_server_out_and_puts_it_back(
-    sign_in: SignIn, django_capture_on_commit_callbacks: object
-) -> None:
-    server, browser = server_of(), sign_in(Role.ADMINISTRATOR)
-    url = reverse("pools:maintenance", args=[server.name])
-    assert browser.post(url, {"on": "1", "reason": "updates", "duration_min": "60"}).status_code == 302
-    server.refresh_from_db()
-    assert server.in_maintenance
-    assert server.maintenance_reason == "updates"
-    assert server.maintenance_until is not None
-    assert "updates" in said(browser, reverse("pools:server", args=[server.name]))
-    browser.post(url, {"on": "0"})
-    server.refresh_from_db()
-    assert not server.in_maintenance
-
-
-def test_maintenance_needs_a_reason(sign_in: SignIn) -> None:
-    server = server_of()
-    response = sign_in(Role.ADMINISTRATOR).post(reverse("pools:maintenance", args=[server.name]), {"on": "1"})
-    assert response.status_code == 422
-    assert "Say why" in response.content.decode()
-    server.refresh_from_db()
-    assert server.admin_state == AdminState.IN_SERVICE
-
-
-def test_maintenance_rejects_get(sign_in: SignIn) -> None:
-    assert sign_in(Role.ADMINISTRATOR).get(reverse("pools:maintenance", args=[server_of().name])).status_code == 405
-
-
-@pytest.mark.parametrize("role", [Role.HELPDESK, Role.AUDITOR, Role.OPERATOR])
-def test_others_may_not_set_maintenance(sign_in: SignIn, role: Role) -> None:
-    server, browser = server_of(), sign_in(role)
-    assert browser.post(reverse("pools:maintenance", args=[server.name]), {"on": "1", "reason": "x"}).status_code == 403
-    assert reverse("pools:maintenance", args=[server.name]) not in said(
-        browser, reverse("pools:server", args=[server.name])
-    )
-    server.refresh_from_db()
-    assert not server.in_maintenance
-
-
-def test_maintenance_that_is_on_already_is_left_as_it_is(sign_in: SignIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    server = server_of()
-    Server.objects.filter(pk=server.pk).update(admin_state=AdminState.MAINTENANCE, maintenance_reason="first")
-    monkeypatch.setattr(services, "set_maintenance", lambda **_: pytest.fail("it was changed again"))
-    browser = sign_in(Role.ADMINISTRATOR)
-    url = reverse("pools:maintenance", args=[server.name])
-    assert "nothing was changed" in browser.post(url, {"on": "1", "reason": "second"}, follow=True).content.decode()

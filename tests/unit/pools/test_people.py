@@ -1,15 +1,12 @@
-"""Maintenance and pairing: what people decide, with its entry in the log."""
+"""Pairing: what people decide, with its entry in the log."""
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
 from django.core.exceptions import ValidationError
-from django.utils import timezone
 
 from a365admin.audit.models import AuditEntry
-from pools.services import end_expired_maintenance, pair_front_end_pools, set_maintenance
+from pools.services import pair_front_end_pools
 from tests.factories import (
     DedicatedHostnameFactory,
     FailoverTargetFactory,
@@ -19,37 +16,6 @@ from tests.factories import (
 )
 
 pytestmark = pytest.mark.django_db
-
-
-def test_maintenance_needs_a_reason_and_an_end_to_come() -> None:
-    server = ServerFactory.create()
-    with pytest.raises(ValidationError, match="Say why"):
-        set_maintenance(server=server, on=True, reason=" ")
-    with pytest.raises(ValidationError, match="future"):
-        set_maintenance(server=server, on=True, reason="patches", until=timezone.now() - timedelta(minutes=1))
-    assert not AuditEntry.objects.exists()
-
-
-def test_maintenance_is_set_ended_and_logged() -> None:
-    server = ServerFactory.create()
-    set_maintenance(server=server, on=True, reason="patches")
-    assert server.in_maintenance
-    set_maintenance(server=server, on=False, reason="done")
-    assert (server.admin_state, server.maintenance_reason) == ("in_service", "")
-    assert list(AuditEntry.objects.order_by("pk").values_list("action", "reason")) == [
-        ("server.maintenance-on", "patches"),
-        ("server.maintenance-off", "done"),
-    ]
-
-
-def test_maintenance_ends_by_itself() -> None:
-    server = ServerFactory.create()
-    set_maintenance(server=server, on=True, reason="patches", until=timezone.now() + timedelta(hours=1))
-    assert end_expired_maintenance() == 0
-    type(server).objects.update(maintenance_until=timezone.now() - timedelta(seconds=1))
-    assert end_expired_maintenance() == 1
-    server.refresh_from_db()
-    assert server.admin_state == "in_service"
 
 
 def test_pairing_is_mutual_and_ends_former_pairings() -> None:
