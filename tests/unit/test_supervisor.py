@@ -29,7 +29,7 @@ WITH_POOL = """
 import os, signal
 if os.fork() == 0:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-print(os.getpid(), flush=True)
+os.write(1, f"{os.getpid()}\\n".encode())  # one write: two processes share this pipe
 signal.pause(); signal.pause()
 """
 
