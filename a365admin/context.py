@@ -32,6 +32,7 @@ _NAV = (
     ("Helpdesk", "pools:helpdesk", "headset", Capability.VIEW),
     ("Operations", "dnsops:operations", "arrows-exchange", Capability.VIEW),
     ("Maintenance", "pools:maintenance", "tool", Capability.VIEW),
+    ("Move a site", "dnsops:moves", "building", Capability.FAILOVER),
     ("Audit log", "audit:log", "history", Capability.VIEW_AUDIT),
     ("Estate", "pools:estate", "sitemap", Capability.EDIT_ESTATE),
     ("People", "accounts:people", "users", Capability.MANAGE_USERS),

@@ -28,6 +28,7 @@ from django.views.decorators.http import require_safe
 from a365admin.accounts.permissions import Capability, may
 from a365admin.banners import banners_html
 from a365admin.hub import Hub, Viewer, decode
+from dnsops.move_pages import move_marks
 from dnsops.pages import operation_marks
 from pools import overview, redis_store
 from pools.kept import Kept
@@ -128,9 +129,14 @@ def changes(shown: Shown, generation: int, operation_ids: set[str] | None, viewe
     if summary != shown.summary:
         shown.summary = summary
         events.append(event("summary", summary))
-    if (operation_ids is None or operation_ids) and (marks := operation_marks(operation_ids)):
+    if (operation_ids is None or operation_ids) and (marks := _marks(operation_ids)):
         events.append(event("operation", _json(marks)))
     return events + _ages(shown, generation)
+
+
+def _marks(ids: set[str] | None = None) -> dict[str, str]:
+    """The marks of operations and of moves."""
+    return operation_marks(ids) | move_marks(ids)
 
 
 def _ages(shown: Shown, generation: int) -> list[bytes]:
@@ -215,7 +221,7 @@ def poll(request: HttpRequest) -> HttpResponse:
     seen = overview.read_overview()
     fresh = overview.fresh_json()
     sweep = str(fresh["sweep"])
-    active = operation_marks()
+    active = _marks()
     if seen.version == version and sweep == seen_sweep and not active:
         return HttpResponse(status=204, headers={"Cache-Control": "no-store"})
     ids = changed_since(seen, version)

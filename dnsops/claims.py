@@ -80,6 +80,7 @@ def claim(operation_id: UUID | str, *, owner: str) -> Claim | None:
     lease_s = conf().lease_s
     ends = time.monotonic() + lease_s
     free = Q(state=OperationState.PENDING.value) | Q(state=OperationState.RUNNING.value, lease_until__lte=now)
+    free &= Q(together=False) | Q(written_at__isnull=False)  # all or nothing: only ``together`` may write it
     with transaction.atomic(savepoint=False):
         taken = FailoverOperation.objects.filter(free, pk=operation_id).update(
             state=OperationState.RUNNING.value,
@@ -123,7 +124,7 @@ def due(now: datetime, *, pending_for_s: float) -> list[str]:
     found = FailoverOperation.objects.filter(
         Q(state=OperationState.PENDING.value, created_at__lte=now - timedelta(seconds=pending_for_s))
         | Q(state=OperationState.RUNNING.value, lease_until__lte=now)
-    )
+    ).exclude(together=True, written_at__isnull=True)
     return [str(pk) for pk in found.values_list("pk", flat=True)]
 
 

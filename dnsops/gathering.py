@@ -251,7 +251,7 @@ class _Gathering:
             checks=probing.result() if probing else target_health.stored(target, self.hostname),
             target_in_maintenance=target.in_maintenance,
             maintenance_reason=target.maintenance_reason,
-            other_operation=_other(active),
+            other_operation=other_operation(active),
             since_last_operation_s=self.since_last_s,
             writable=writable,
             writable_sentence=why,
@@ -311,7 +311,8 @@ def preflight_digest(plan: Plan, findings: list[Finding]) -> str:
     return digest_of([plan.digest, blocking])
 
 
-def _other(active: FailoverOperation | None) -> OtherOperation | None:
+def other_operation(active: FailoverOperation | None) -> OtherOperation | None:
+    """The operation that stands in the way, as the safety rules look at it."""
     if active is None:
         return None
     return OtherOperation(active.requested_by_name, active.to_text, active.state, superseding=only_waits(active))

@@ -16,12 +16,26 @@ from django.utils import timezone
 
 from dnsops.addresses import parse_address
 from dnsops.lifecycle import ACTIVE, OperationKind, OperationState, StepKind, StepState
+from dnsops.move_models import SiteMove, SiteMoveMember
 from dnsops.providers import registry
 from pools.fields import PORT_VALIDATORS
 from pools.models import DedicatedHostname, FqdnField, Server, VirtualService
 
 # The account's parts hold no @ and no space; a realm is a DNS name, nearly always in capitals.
 _PRINCIPAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/$-]*@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
+
+__all__ = [
+    "Algorithm",
+    "DnsChange",
+    "FailoverOperation",
+    "NameServer",
+    "OperationStep",
+    "SiteMove",
+    "SiteMoveMember",
+    "UpdateKey",
+    "Zone",
+    "validate_secret_reference",
+]
 
 
 def _choices(values: Any) -> list[tuple[str, str]]:
@@ -222,6 +236,7 @@ class FailoverOperation(models.Model):
     ticket = models.CharField(max_length=60, blank=True)
     forced = models.BooleanField(default=False)
     overridden: models.JSONField[Any, Any] = models.JSONField(default=list, help_text="Names of the rules overridden")
+    together = models.BooleanField(default=False, help_text="All or nothing with others: only they write it.")
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
     requested_by_name = models.CharField(max_length=150)
     request_id = models.CharField(max_length=36, blank=True)

@@ -60,7 +60,12 @@ _KEPT = 2000
 
 
 def probe(checks: list[Check], *, timeout_s: float, good_for_s: float = 0.0) -> tuple[TargetCheck, ...]:
-    """Ask each of them once, now. Uses no database, so that it may run beside other work.
+    """Ask each of one target's checks once, now; what counts of the answers. Uses no database."""
+    return through_vip(checks, probe_each(checks, timeout_s=timeout_s, good_for_s=good_for_s))
+
+
+def probe_each(checks: list[Check], *, timeout_s: float, good_for_s: float = 0.0) -> list[TargetCheck]:
+    """Ask each of them once, now: an answer for each. Uses no database, so that it may run beside other work.
 
     UCC ports are always asked. Of web services and certificates (a TLS handshake each) a good result not older than
     ``good_for_s`` is used again, with its age: between the preview and the click that is the same knowledge.
@@ -77,7 +82,7 @@ def probe(checks: list[Check], *, timeout_s: float, good_for_s: float = 0.0) -> 
     _good.update(
         {c: (then, f) for c, f in zip(checks, found, strict=True) if c not in again and f.ok and not f.degraded}
     )
-    return through_vip(checks, found)
+    return found
 
 
 def _still_good(check: Check, good_for_s: float) -> TargetCheck | None:

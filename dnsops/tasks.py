@@ -11,7 +11,8 @@ from celery import shared_task
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from dnsops import claims, drifting, executor, warming
+from dnsops import claims, drifting, executor, site_driver, warming
+from dnsops.move_models import SiteMoveMember
 from pools import live
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,23 @@ def run_operation(operation_id: str) -> None:
         left_s = (again_at - timezone.now()).total_seconds()
         if left_s <= LONGEST_COUNTDOWN_S:  # otherwise the sweeper takes it up
             nudge(operation_id, after_s=max(left_s, 0.0) + 0.05)
+        return
+    move_id = SiteMoveMember.objects.filter(operation__pk=operation_id).values_list("move_id", flat=True).first()
+    if move_id is not None:
+        nudge_move(str(move_id))
+
+
+@shared_task(name="dnsops.tasks.carry_on_move")
+def carry_on_move(move_id: str) -> None:
+    """Carry a move on. Coming twice, or for one that has ended, it does nothing."""
+    resume_at, again = site_driver.carry_on(move_id, owner=owner())
+    now = timezone.now()
+    for operation_id, at in resume_at.items():
+        left_s = max((at - now).total_seconds(), 0.0)
+        if left_s <= LONGEST_COUNTDOWN_S:
+            nudge(operation_id, after_s=left_s + 0.05)
+    if again:
+        nudge_move(move_id)
 
 
 @shared_task(name="dnsops.tasks.sweep_operations")
@@ -43,6 +61,18 @@ def sweep_operations() -> None:
     live.mark_alive("operations")
     for operation_id in claims.due(timezone.now(), pending_for_s=NUDGE_PENDING_AFTER_S):
         nudge(operation_id)
+    for move_id in site_driver.due_moves(timezone.now()):
+        nudge_move(move_id)
+
+
+def nudge_move(move_id: str) -> bool:
+    """Send the message. False where the broker is lost: then the sweeper finds the row when it is back."""
+    try:
+        carry_on_move.apply_async((move_id,), retry=True, retry_policy=ONE_RETRY)
+    except (OperationalError, OSError) as error:
+        log.warning("Move %s waits: the broker cannot be reached (%s).", move_id, error)
+        return False
+    return True
 
 
 @shared_task(name="dnsops.tasks.keep_tickets_warm")

@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from dnsops import dns_views, views
+from dnsops import dns_views, move_views, views
 
 app_name = "dnsops"
 urlpatterns = [
@@ -16,5 +16,10 @@ urlpatterns = [
     path("operations/<uuid:pk>/", views.operation, name="operation"),
     path("operations/<uuid:pk>/cancel/", views.cancel, name="cancel"),
     path("operations/<uuid:pk>/verify-again/", views.verify_again, name="verify-again"),
+    path("moves/", move_views.moves, name="moves"),
+    path("moves/new/", move_views.new, name="move-new"),
+    path("moves/<uuid:pk>/", move_views.move, name="move"),
+    path("moves/<uuid:pk>/stop/", move_views.stop, name="move-stop"),
+    path("moves/<uuid:pk>/resume/", move_views.resume, name="move-resume"),
     path("estate/dns/", include("dnsops.edit_urls")),
 ]

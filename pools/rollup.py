@@ -172,7 +172,7 @@ def _standby_of(facts: HostnameFacts, pointing: Pointing) -> _Standby:
     if server.cert.health is Health.DEGRADED:
         reasons.append(f"certificate: {server.cert.sentence}")
         fault = True
-    reasons += _lacking(facts, server)
+    reasons += lacking_uccs(facts, server)
     if not reasons:
         unknown = [fact for fact in (server.web, server.cert, *(u.check for u in server.uccs)) if not fact.answers]
         if unknown:
@@ -181,7 +181,7 @@ def _standby_of(facts: HostnameFacts, pointing: Pointing) -> _Standby:
     return _Standby(server, phrase="; ".join(reasons), fault=fault and not server.in_maintenance)
 
 
-def _lacking(facts: HostnameFacts, server: ServerFacts) -> list[str]:
+def lacking_uccs(facts: HostnameFacts, server: ServerFacts) -> list[str]:
     """Say which of the primary's UCCs cannot run on this server, as they are not trusted applications of its pool."""
     has = {ucc.ucc_id for ucc in server.uccs}
     lacking = [ucc.name for ucc in facts.targets[0].uccs if ucc.ucc_id not in has]

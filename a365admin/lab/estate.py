@@ -56,18 +56,33 @@ FRONT_END_POOLS = (
 )
 
 POOLS = (
+    # Topology 3: each UCC is a trusted application of the paired pool as well, for the day on which a site is lost.
     TrustedApplicationPoolPlan(
         "a365pool1",
         "fepool1",
         ("SRV1", "SRV2"),
-        (("Service Desk Amsterdam", 6001), ("Reception Amsterdam", 6002), ("Sales", 6003)),
+        (
+            ("Service Desk Amsterdam", 6001),
+            ("Reception Amsterdam", 6002),
+            ("Sales", 6003),
+            ("Service Desk Rotterdam", 6011),
+            ("Reception Rotterdam", 6012),
+            ("Planning", 6013),
+        ),
         standby_runs_ucc=True,
     ),
     TrustedApplicationPoolPlan(
         "a365pool2",
         "fepool2",
         ("SRV3", "SRV4"),
-        (("Service Desk Rotterdam", 6001), ("Reception Rotterdam", 6002), ("Planning", 6003)),
+        (
+            ("Service Desk Rotterdam", 6001),
+            ("Reception Rotterdam", 6002),
+            ("Planning", 6003),
+            ("Service Desk Amsterdam", 6011),
+            ("Reception Amsterdam", 6012),
+            ("Sales", 6013),
+        ),
         standby_runs_ucc=True,
     ),
     # A cold standby: the UCC service of SRV6 is started by hand when it is needed.
@@ -96,8 +111,8 @@ POOLS = (
 )
 
 HOSTNAMES = (
-    HostnamePlan("a365web1", "Service Desk Amsterdam", "a365pool1", ("SRV1", "SRV2")),
-    HostnamePlan("a365web2", "Service Desk Rotterdam", "a365pool2", ("SRV3", "SRV4")),
+    HostnamePlan("a365web1", "Service Desk Amsterdam", "a365pool1", ("SRV1", "SRV2", "SRV3", "SRV4")),
+    HostnamePlan("a365web2", "Service Desk Rotterdam", "a365pool2", ("SRV3", "SRV4", "SRV1", "SRV2")),
     HostnamePlan("a365web3", "Service Desk Utrecht", "a365pool3", ("SRV5", "SRV6")),
     HostnamePlan("a365web4", "Customer Care", "a365pool4", ("SRV7", "SRV8")),
 )

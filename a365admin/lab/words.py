@@ -136,7 +136,7 @@ def edits(plan: estate.HostnamePlan, domain: str, record: str) -> tuple[Edit, ..
 
     The TTL of one hour is for the server that the record names now, or else for the first.
     """
-    choices = [(name, estate.fqdn(name, domain)) for name in plan.targets]
+    choices = [(name, estate.fqdn(name, domain)) for name in plan.targets[:2]]
     choices.append(("a stranger", estate.fqdn(STRANGER, domain)))
     hostname = estate.fqdn(plan.name, domain)
     found = [

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from dnsops.plan import Answer, Change
 
@@ -112,6 +112,19 @@ class Provider(Protocol):
         It is sent once. Only where the server says that it does not accept the key, it is sent once more with the next
         key, if there is one: the prerequisite lets one of them through at most.
         """
+        ...
+
+
+@runtime_checkable
+class ChangesMany(Protocol):
+    """What a provider is as well if it can change many records of a zone all or nothing."""
+
+    def refusal_of_many(self, changes: Sequence[Change]) -> str:
+        """Why these changes cannot be made together, as a sentence; "" where they can."""
+        ...
+
+    def change_many(self, changes: Sequence[Change], *, deadline: float) -> Outcome:
+        """Make all of them or none. A CONFLICT does not say which record it was: read them. Sent once, never again."""
         ...
 
 

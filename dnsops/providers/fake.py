@@ -27,6 +27,7 @@ class FakeDns:
     swallow: bool = False
     messages: list[Change] = field(default_factory=list)
     applied: list[Change] = field(default_factory=list)
+    many: list[list[Change]] = field(default_factory=list)
 
     def set(self, name: str, rrset: RRset | None, *servers: str) -> None:
         """Make these servers (all, where none is named) say this."""
@@ -56,6 +57,12 @@ class FakeDns:
     def asking(self, endpoints: Sequence[Endpoint], name: str, *, timeout_s: float = 1.0) -> Iterator[FakeAsking]:
         """In place of ``dnsops.asking.Asking``."""
         yield FakeAsking(self.ask_together(endpoints, name, timeout_s=timeout_s))
+
+    def ask_pairs(
+        self, pairs: Sequence[tuple[Endpoint, str]], *, timeout_s: float = 1.0
+    ) -> dict[tuple[Endpoint, str], Answer]:
+        """In place of ``dnsops.asking_many.ask_pairs``."""
+        return {(endpoint, name): self.ask(endpoint, name, timeout_s=timeout_s) for endpoint, name in pairs}
 
     def swap(self, writer: Endpoint, change: Change) -> bool:
         """Compare and swap on the writer; the others follow at once, unless they are stuck."""
@@ -126,3 +133,22 @@ class FakeProvider:
         return replace(
             unknown, kind=OutcomeKind.CONFLICT, rcode="NXRRSET", sentence="Not as expected.", authenticated=True
         )
+
+    def refusal_of_many(self, changes: Sequence[Change]) -> str:
+        """Everything fits."""
+        return ""
+
+    def change_many(self, changes: Sequence[Change], *, deadline: float) -> Outcome:
+        """All of them or none, as one message."""
+        self._dns.many.append(list(changes))
+        if self._dns.outcome is not None:
+            return self._dns.outcome
+        unknown = Outcome(OutcomeKind.UNKNOWN, "", "No answer came. It may or may not have been made.", False)
+        if self._dns.swallow:
+            return unknown
+        present = self._dns.records[self._writer.name]
+        if not all(change.expected.same_data(present.get(change.name)) for change in changes):
+            return Outcome(OutcomeKind.CONFLICT, "NXRRSET", "At least one is not what it was, so none was changed.")
+        for change in changes:
+            self._dns.swap(self._writer, change)
+        return unknown if self._dns.lose_answer else Outcome(OutcomeKind.APPLIED, "NOERROR", "dns1 made all changes.")

@@ -38,6 +38,8 @@ from dnsops.providers.base import (
 from dnsops.secrets import SecretError, load_key
 
 CONNECT_S = 3.0
+LONGEST_WIRE = 65535  # RFC 1035 section 4.2.2: two bytes say how long a message over TCP is
+ROOM_FOR_TSIG = 512
 EXCLUDED_BESIDE = ("CNAME",)
 
 KIND_BY_RCODE = {
@@ -118,6 +120,41 @@ class Rfc2136:
     def change(self, change: Change, *, deadline: float) -> Outcome:
         """Send one message: if the record is exactly ``expected``, delete it and add ``new``; else nothing."""
         return self._send(swap_message(change), change, deadline, changes=True)
+
+    def refusal_of_many(self, changes: Sequence[Change]) -> str:
+        """Why these changes cannot go in one message, as a sentence; "" where they can."""
+        zones = {change.zone for change in changes}
+        if len(zones) > 1:
+            return f"One message changes one zone only, and these are in {len(zones)}: {', '.join(sorted(zones))}."
+        try:
+            length = len(many_message(changes).to_wire(max_size=LONGEST_WIRE)) + ROOM_FOR_TSIG
+        except dns.exception.TooBig:
+            length = LONGEST_WIRE + 1
+        if length <= LONGEST_WIRE:
+            return ""
+        return (
+            f"{len(changes)} changes do not fit into one DNS message, which holds {LONGEST_WIRE:,} bytes. "
+            "Choose fewer hostnames, or let them be changed one by one."
+        )
+
+    def change_many(self, changes: Sequence[Change], *, deadline: float) -> Outcome:
+        """Send one message for all of them, each with a prerequisite of its own: all are changed, or none is.
+
+        RFC 2136 section 3.2: the first prerequisite that fails ends it, and the answer does not say which that was.
+        """
+        if refused := self.refusal_of_many(changes):
+            return Outcome(OutcomeKind.CONFIG, "", f"{refused} Nothing was sent.")
+        outcome = self._send(many_message(changes), changes[0], deadline, changes=True)
+        count, server = len(changes), self._writer.name
+        if outcome.kind is OutcomeKind.APPLIED:
+            return replace(outcome, sentence=f"{server} made all {count} changes, in one message.")
+        if outcome.kind is OutcomeKind.CONFLICT:
+            return replace(
+                outcome,
+                sentence=f"At least one of {count} records is not on {server} what it was ({outcome.rcode}), so "
+                "none was changed.",
+            )
+        return outcome
 
     def _send(self, message: dns.update.UpdateMessage, change: Change, deadline: float, *, changes: bool) -> Outcome:
         """Send it with the first key; with the next where the server does not accept that one."""
@@ -223,26 +260,41 @@ def swap_message(change: Change) -> dns.update.UpdateMessage:
 
     Where no record is expected: prerequisite "name is not in use" (2.4.5), and add; nothing is deleted.
     """
-    message = prerequisite_message(change)
-    name = dns.name.from_text(change.name)
-    if not change.expected.is_absent:
-        message.delete(name, change.expected.rtype)
-    message.add(name, _rdataset(change.new))
+    return many_message([change])
+
+
+def many_message(changes: Sequence[Change]) -> dns.update.UpdateMessage:
+    """One message with the swaps of all of them, prerequisites first (RFC 2136 section 2: they are a section)."""
+    message = dns.update.UpdateMessage(dns.name.from_text(changes[0].zone))
+    for change in changes:
+        _add_swap(message, change)
     return message
 
 
 def prerequisite_message(change: Change) -> dns.update.UpdateMessage:
     """Only the prerequisites. Beside a CNAME nothing can stand; beside an address a CNAME must not (it would win)."""
     message = dns.update.UpdateMessage(dns.name.from_text(change.zone))
+    _add_prerequisites(message, change)
+    return message
+
+
+def _add_prerequisites(message: dns.update.UpdateMessage, change: Change) -> None:
     name = dns.name.from_text(change.name)
     if change.expected.is_absent:
         message.absent(name)
-        return message
+        return
     message.present(name, _rdataset(replace(change.expected, ttl_s=0)))  # a TTL other than 0 is FORMERR there
     if change.expected.rtype not in EXCLUDED_BESIDE:
         for rtype in EXCLUDED_BESIDE:
             message.absent(name, rtype)
-    return message
+
+
+def _add_swap(message: dns.update.UpdateMessage, change: Change) -> None:
+    _add_prerequisites(message, change)
+    name = dns.name.from_text(change.name)
+    if not change.expected.is_absent:
+        message.delete(name, change.expected.rtype)
+    message.add(name, _rdataset(change.new))
 
 
 def judge(message: dns.update.UpdateMessage, wire: bytes, answer: bytes) -> Reply:

@@ -24,8 +24,8 @@ def test_the_specifications_sample_is_in_it_exactly() -> None:
 
     assert pools["a365pool1"] == ("fepool1", ("SRV1", "SRV2"))
     assert pools["a365pool2"] == ("fepool2", ("SRV3", "SRV4"))
-    assert targets["a365web1"] == ("a365pool1", ("SRV1", "SRV2"))
-    assert targets["a365web2"] == ("a365pool2", ("SRV3", "SRV4"))
+    assert targets["a365web1"] == ("a365pool1", ("SRV1", "SRV2", "SRV3", "SRV4"))
+    assert targets["a365web2"] == ("a365pool2", ("SRV3", "SRV4", "SRV1", "SRV2"))
     assert (paired["fepool1"], paired["fepool2"]) == ("fepool2", "fepool1")
 
 

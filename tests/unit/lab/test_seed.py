@@ -25,7 +25,7 @@ def test_the_estate_is_entered_as_the_specification_draws_it(config: LabConfig) 
     seed_estate(config)
 
     hostname = DedicatedHostname.objects.get(fqdn="a365web1.lab.example")
-    assert [target.name for target in hostname.targets.order_by("order")] == ["SRV1", "SRV2"]
+    assert [target.name for target in hostname.targets.order_by("order")] == ["SRV1", "SRV2", "SRV3", "SRV4"]
     assert hostname.trusted_application_pool.fqdn == "a365pool1.lab.example"
     assert hostname.trusted_application_pool.front_end_pool.paired_with is not None
     assert hostname.trusted_application_pool.front_end_pool.paired_with.fqdn == "fepool2.lab.example"
@@ -85,5 +85,5 @@ def test_entering_it_again_puts_right_what_was_changed(config: LabConfig) -> Non
 
     seed_estate(config)
 
-    assert FailoverTarget.objects.filter(hostname__fqdn="a365web1.lab.example").count() == 2
+    assert FailoverTarget.objects.filter(hostname__fqdn="a365web1.lab.example").count() == 4
     assert Server.objects.get(name="SRV1").address == config.server("SRV1").address

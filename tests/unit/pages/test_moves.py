@@ -1,0 +1,134 @@
+"""The pages that move a site: each works, needs its right, and bears a stale page."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from a365admin.accounts.models import Role
+from dnsops import gathering, move_pages
+from dnsops.models import SiteMove
+from dnsops.move_models import MoveState
+from tests.unit.dnsops.sites import NAMES, Sites, build_sites
+from tests.unit.dnsops.world import World
+from tests.unit.pages.conftest import SignIn
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def sites(world: World, monkeypatch: pytest.MonkeyPatch) -> Sites:
+    gathering._accepted.clear()
+    return build_sites(world, monkeypatch)
+
+
+def url_of(sites: Sites, direction: str = "away") -> str:
+    return f"{reverse('dnsops:move-new')}?site={sites.amsterdam.pk}&direction={direction}"
+
+
+def open_plan(browser: Client, sites: Sites) -> tuple[str, dict[str, Any]]:
+    page = html.unescape(browser.get(url_of(sites)).content.decode())
+    form: dict[str, Any] = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page))
+    form["hostname"] = re.findall(r'name="hostname" value="(\d+)"', page)
+    return page, form | {"at_once": "25", "how": "each", "reason": "Power failure"}
+
+
+def test_the_choice_lists_sites_and_front_end_pools(sign_in: SignIn, sites: Sites) -> None:
+    page = sign_in(Role.OPERATOR).get(reverse("dnsops:moves")).content.decode()
+    assert "Amsterdam" in page
+    assert "fepool9.example.com" in page
+
+
+def test_the_plan_shows_each_hostname_its_target_and_why(sign_in: SignIn, sites: Sites) -> None:
+    page, form = open_plan(sign_in(Role.OPERATOR), sites)
+    assert all(name in page for name in NAMES)
+    assert "It is number 2 in the order, in Rotterdam, and works." in page
+    assert len(form["hostname"]) == 4
+    assert SiteMove.objects.count() == 0
+
+
+def test_a_click_starts_the_move_and_leads_to_its_page(sign_in: SignIn, sites: Sites) -> None:
+    browser = sign_in(Role.OPERATOR)
+    _, form = open_plan(browser, sites)
+    response = browser.post(url_of(sites), form)
+    move = SiteMove.objects.get()
+    assert response.headers["Location"] == move.get_absolute_url()
+    assert sites.nudged == [str(move.pk)]
+    page = browser.get(move.get_absolute_url()).content.decode()
+    assert "0 of 4 hostnames have the new answer" in page
+    assert "Stop</button>" in page
+
+
+def test_all_or_nothing_is_a_choice_of_the_form(sign_in: SignIn, sites: Sites) -> None:
+    browser = sign_in(Role.OPERATOR)
+    _, form = open_plan(browser, sites)
+    browser.post(url_of(sites), form | {"how": "together", "stop_at_failure": "1"})
+    move = SiteMove.objects.get()
+    assert (move.together, move.stop_at_failure) == (True, True)
+
+
+def test_a_refusal_says_why_and_keeps_what_was_typed(sign_in: SignIn, sites: Sites) -> None:
+    browser = sign_in(Role.OPERATOR)
+    _, form = open_plan(browser, sites)
+    response = browser.post(url_of(sites), form | {"digest": "0", "hostname": form["hostname"][:1]})
+    page = response.content.decode()
+    assert response.status_code == 409
+    assert "has changed since you opened this" in page
+    assert "Power failure</textarea>" in page
+    assert len(re.findall(r'name="hostname"[^>]* checked', page)) == 1
+
+
+def test_only_who_may_fail_over_sees_the_plan_and_steers(sign_in: SignIn, sites: Sites) -> None:
+    browser = sign_in(Role.HELPDESK)
+    assert browser.get(url_of(sites)).status_code == 403
+    assert browser.post(url_of(sites), {}).status_code == 403
+    move = sites.request()
+    assert browser.get(move.get_absolute_url()).status_code == 200
+    for name in ("dnsops:move-stop", "dnsops:move-resume"):
+        assert browser.post(reverse(name, args=[move.pk])).status_code == 403
+    assert SiteMove.objects.get().state == MoveState.RUNNING
+
+
+def test_stop_and_resume_take_posts_only(sign_in: SignIn, sites: Sites) -> None:
+    browser, move = sign_in(Role.OPERATOR), sites.request()
+    stop, resume = (reverse(f"dnsops:move-{word}", args=[move.pk]) for word in ("stop", "resume"))
+    assert browser.get(stop).status_code == 405
+    assert browser.get(resume).status_code == 405
+    browser.post(stop)
+    assert SiteMove.objects.get().state == MoveState.STOPPED
+    assert "It is not running any more." in browser.post(stop, follow=True).content.decode()
+    browser.post(resume)
+    assert SiteMove.objects.get().state == MoveState.RUNNING
+    assert "It is not stopped." in browser.post(resume, follow=True).content.decode()
+
+
+def test_the_end_is_told_with_counts_and_the_way_back(sign_in: SignIn, sites: Sites) -> None:
+    move = sites.finish(sites.request())
+    page = sign_in(Role.OPERATOR).get(move.get_absolute_url()).content.decode()
+    assert "All 4 hostnames have moved." in page
+    assert "after the click" in page
+    assert "direction=back" in page
+
+
+def test_the_number_of_queries_of_a_moves_page_does_not_grow(sites: Sites, django_assert_num_queries: Any) -> None:
+    move = sites.finish(sites.request())
+    with django_assert_num_queries(2):
+        move_pages.move_page(move)
+
+
+def test_a_move_with_news_has_another_mark(sites: Sites) -> None:
+    move = sites.request()
+    before = move_pages.move_marks([str(move.pk)])
+    sites.drive(move)
+    assert move_pages.move_marks([str(move.pk)]) != before
+    assert move_pages.move_marks(None).keys() == before.keys()
+
+
+def test_what_is_neither_away_nor_back_is_not_found(sign_in: SignIn, sites: Sites) -> None:
+    assert sign_in(Role.OPERATOR).get(url_of(sites, "sideways")).status_code == 404
+    assert sign_in(Role.OPERATOR).get(reverse("dnsops:move-new") + "?site=x").status_code == 404
