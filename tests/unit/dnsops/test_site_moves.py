@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -69,11 +71,11 @@ def test_a_target_that_does_not_work_blocks_its_hostnames_and_says_why(sites: Si
 def test_the_number_of_queries_does_not_grow_with_the_hostnames(
     sites: Sites, django_assert_max_num_queries: Any
 ) -> None:
-    with django_assert_max_num_queries(22) as four:
+    with django_assert_max_num_queries(30) as four:
         sites.look()
     for name in NAMES[1:]:
         sites.hostnames[name].targets.all().delete()
-    with django_assert_max_num_queries(22) as one:
+    with django_assert_max_num_queries(30) as one:
         sites.look()
     assert len(four) == len(one)
 
@@ -428,3 +430,38 @@ def test_a_double_click_is_one_move(sites: Sites) -> None:
     first = sites.request(idempotency_key="same")
     assert sites.request(idempotency_key="same").pk == first.pk
     assert SiteMove.objects.count() == 1
+
+
+# ------------------------------------------------------------------------------------------------------ command line
+
+
+def command(*arguments: str) -> str:
+    out = io.StringIO()
+    call_command("move_site", *arguments, stdout=out)
+    return out.getvalue()
+
+
+def test_the_command_shows_the_plan_and_changes_nothing(sites: Sites) -> None:
+    text = command("amsterdam")
+    assert f"ok  {NAMES[0]}  SRV1 -> SRV9  all rules pass" in text
+    assert "Nothing was changed." in text
+    assert sites.points_at() == ["SRV1"] * 4
+
+
+def test_the_command_moves_without_a_worker(sites: Sites, settings: Settings) -> None:
+    settings.DNSOPS = {**settings.DNSOPS, "max_ttl_wait_s": 0.01}
+    text = command("Amsterdam", "--go", "--user", "otto", "--reason", "drill", "--together")
+    assert "All 4 hostnames have moved." in text
+    assert sites.points_at() == ["SRV9"] * 4
+    assert AuditEntry.objects.get(action="site_move.requested").actor_name == "otto"
+
+
+def test_the_command_says_what_is_wrong_with_what_was_typed(sites: Sites) -> None:
+    with pytest.raises(CommandError, match=r"no site or front-end pool “Paris”. Sites: Amsterdam, Rotterdam"):
+        command("Paris")
+    with pytest.raises(CommandError, match="no user “nobody”"):
+        command("Amsterdam", "--go", "--user", "nobody")
+    with pytest.raises(CommandError, match="Give a reason"):
+        command("Amsterdam", "--go", "--user", "otto")
+    with pytest.raises(CommandError, match="nothing to move back"):
+        command("Amsterdam", "--back")
