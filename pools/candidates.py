@@ -9,6 +9,7 @@ from django.db.models import Prefetch, QuerySet
 from pools.balancing import standby_reasons
 from pools.facts import HostnameFacts, ServerFacts, TargetFacts, VirtualServiceFacts
 from pools.health import Health
+from pools.maintenance.reads import attach_covering
 from pools.models import DedicatedHostname, FailoverTarget
 from pools.next_target import Candidate
 from pools.pointing import where_dns_points
@@ -29,6 +30,7 @@ def with_candidates(hostnames: QuerySet[DedicatedHostname]) -> QuerySet[Dedicate
 
 def read_candidates(hostnames: Collection[DedicatedHostname]) -> dict[int, tuple[Candidate, ...]]:
     """Each hostname's candidates (read ``with_candidates()``) by the standing checks, in a few queries."""
+    attach_covering(server for h in hostnames for target in h.targets.all() for server in target.servers)
     facts = read_facts([hostname.pk for hostname in hostnames], {})
     return {hostname.pk: _candidates(hostname, facts.get(hostname.pk)) for hostname in hostnames}
 

@@ -1,4 +1,4 @@
-"""``manage.py move_site SITE``: show the plan of a move, or carry it out here, without a worker and without a broker."""
+"""``manage.py move_site SITE``: show the plan of a move, or carry it out here, without a worker or a broker."""
 
 from __future__ import annotations
 
