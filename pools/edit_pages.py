@@ -56,7 +56,7 @@ def delete_page(request: HttpRequest, kind: Kind, pk: int) -> HttpResponse:
             return render(request, "pools/estate/delete.html", _uses(kind, instance, error.uses), status=409)
         messages.success(request, f"{_sentence_case(kind.word)} {name} is deleted.")
         return redirect(kind.home_url)
-    uses = changes.uses_of(instance) + kind.more_uses(instance)
+    uses = list(dict.fromkeys(changes.uses_of(instance) + kind.more_uses(instance)))
     return render(request, "pools/estate/delete.html", _uses(kind, instance, uses))
 
 
@@ -127,6 +127,7 @@ def _uses(kind: Kind, instance: models.Model, uses: list[models.Model]) -> dict[
         "object": instance,
         "uses": [use_of(use) for use in uses[:20]],
         "more": max(len(uses) - 20, 0),
+        "way_out": kind.way_out(instance) if uses else "",
         "goes_along": kind.goes_along(instance),
         "edit_url": kind.edit_url(instance.pk),
     }

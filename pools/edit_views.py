@@ -8,9 +8,10 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from a365admin.accounts.decorators import require
 from a365admin.accounts.permissions import Capability
-from pools import edit_pages, forms
+from pools import edit_pages, forms, service_forms
 from pools.estate_tree import read_tree
 from pools.kinds import Kind, register
+from pools.virtual_services import relying_on, way_out
 
 KINDS = register(
     [
@@ -43,6 +44,16 @@ KINDS = register(
             forms.TrustedApplicationForm,
             "plug",
             "A UCC in one trusted application pool, with the TCP port that it has there.",
+            more_uses=lambda application: list(relying_on(application)),
+            way_out=lambda application: way_out(application, relying_on(application)),
+        ),
+        Kind(
+            "virtual-service",
+            "virtual service",
+            service_forms.VirtualServiceForm,
+            "topology-star-3",
+            "A virtual IP on a load balancer, the servers behind it, and the UCC port that it checks on them.",
+            goes_along=lambda _: ["its list of real servers and what is known of its health"],
         ),
         Kind(
             "dedicated-hostname",

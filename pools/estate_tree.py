@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Prefetch
+from django.db.models import Prefetch, QuerySet
 
 from pools.kinds import Kind
 from pools.maintenance.reads import attach_covering
-from pools.models import FailoverTarget, FrontEndPool, Site, TrustedApplication, Ucc
+from pools.models import FailoverTarget, FrontEndPool, Site, TrustedApplication, Ucc, VirtualService
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,15 @@ _WHY = {
 }
 
 
+def _applications() -> QuerySet[TrustedApplication]:
+    """Trusted applications with the virtual services whose load balancer checks them."""
+    services = VirtualService.objects.select_related("site", "health_check__ucc").prefetch_related(
+        "real_servers__server"
+    )
+    rows = TrustedApplication.objects.select_related("ucc").order_by("port")
+    return rows.prefetch_related(Prefetch("health_checks", services.order_by("name")))
+
+
 def read_tree(kinds: Mapping[str, Kind]) -> Tree:
     """Read everything that was entered."""
     below = "trusted_application_pools"
@@ -64,7 +73,7 @@ def read_tree(kinds: Mapping[str, Kind]) -> Tree:
     pools = pools.prefetch_related(
         below,
         f"{below}__servers",
-        Prefetch(f"{below}__trusted_applications", TrustedApplication.objects.select_related("ucc").order_by("port")),
+        Prefetch(f"{below}__trusted_applications", _applications()),
         f"{below}__dedicated_hostnames",
         Prefetch(
             f"{below}__dedicated_hostnames__targets",

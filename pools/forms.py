@@ -9,7 +9,7 @@ from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import models
 from django.db.models import Q
 
-from a365admin.accounts.formstyle import StyledForm, style
+from a365admin.accounts.formstyle import StyledForm
 from pools.changes import digest
 from pools.models import (
     TTL_MAX_S,
@@ -22,15 +22,16 @@ from pools.models import (
     TrustedApplication,
     TrustedApplicationPool,
     Ucc,
+    VirtualService,
 )
+from pools.ordered_choices import aim_fields, target_of
 from pools.services import pair_front_end_pools
+from pools.virtual_services import problem_behind
 
 if TYPE_CHECKING:
     _ModelForm = forms.ModelForm[Any]
-    _ModelChoiceField = forms.ModelChoiceField[Server]
 else:
     _ModelForm = forms.ModelForm
-    _ModelChoiceField = forms.ModelChoiceField
 
 TARGETS_MIN, TARGETS_MAX = 4, 12
 
@@ -154,7 +155,7 @@ class FrontEndPoolForm(EstateForm):
             across = _targets_across(self.instance.pk, before)
             if across:
                 raise ValidationError(
-                    f"{across[0].hostname} may point at {across[0].server} only because of this pairing"
+                    f"{across[0].hostname} may point at {across[0].name} only because of this pairing"
                     f"{f' (and {len(across) - 1} more)' if len(across) > 1 else ''}. Take that target away first."
                 )
         return partner
@@ -171,12 +172,12 @@ class FrontEndPoolForm(EstateForm):
 def _targets_across(one: int, other: int) -> list[FailoverTarget]:
     """The targets that cross from one front-end pool to the other."""
     path_of_hostname = "hostname__trusted_application_pool__front_end_pool"
-    path_of_server = "server__trusted_application_pool__front_end_pool"
-    return list(
-        FailoverTarget.objects.filter(
-            Q(**{path_of_hostname: one, path_of_server: other}) | Q(**{path_of_hostname: other, path_of_server: one})
-        ).select_related("hostname", "server")
-    )
+    found = Q()
+    for path in ("server", "virtual_service__real_servers__server"):
+        path_of_server = f"{path}__trusted_application_pool__front_end_pool"
+        found |= Q(**{path_of_hostname: one, path_of_server: other})
+        found |= Q(**{path_of_hostname: other, path_of_server: one})
+    return list(FailoverTarget.objects.filter(found).select_related("hostname").with_aims().distinct())
 
 
 class TrustedApplicationPoolForm(EstateForm):
@@ -205,6 +206,8 @@ class ServerForm(EstateForm):
             for target in moved.targets.select_related("hostname__trusted_application_pool__front_end_pool"):
                 target.server = moved
                 _refuse_unless_it_can_serve(target)
+            if problem := problem_behind(moved):
+                raise ValidationError(problem)
         return pool
 
     def clean_address(self) -> str:
@@ -282,14 +285,6 @@ class TrustedApplicationForm(EstateForm):
         return super().write()
 
 
-class TargetField(_ModelChoiceField):
-    """A server, said with the pool that it is in."""
-
-    def label_from_instance(self, obj: Server) -> str:
-        """Name and pool."""
-        return f"{obj.name} ({obj.trusted_application_pool})"
-
-
 class HostnameForm(EstateForm):
     """A dedicated hostname with its targets in their order: the primary first, then the standbys, best first."""
 
@@ -307,18 +302,16 @@ class HostnameForm(EstateForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        now = list(self.instance.targets.values_list("server_id", flat=True)) if self.instance.pk else []
+        now = list(self.instance.targets.with_aims().order_by("order")) if self.instance.pk else []
         self.places = min(max(TARGETS_MIN, len(now) + 2), TARGETS_MAX)
-        for place in range(self.places):
-            field = TargetField(
-                Server.objects.select_related("trusted_application_pool"),
-                label="Primary" if place == 0 else f"Standby {place}",
-                required=False,
-                empty_label="None",
-                initial=now[place] if place < len(now) else None,
-            )
-            style(field)
+        for place, field in enumerate(aim_fields(self.places, [target.aim for target in now])):
             self.fields[f"target_{place}"] = field
+
+    ordered_legend = "What it may point at, best first"
+    ordered_help = (
+        "A server of the same trusted application pool, or of one behind the paired front-end pool, or a virtual "
+        "service with such real servers. Saving here does not change DNS."
+    )
 
     @property
     def target_fields(self) -> list[forms.BoundField]:
@@ -328,26 +321,26 @@ class HostnameForm(EstateForm):
     @classmethod
     def described(cls, instance: Any) -> dict[str, Any]:
         """With the targets, in their order."""
-        targets = instance.targets.select_related("server").order_by("order")
-        return {**super().described(instance), "targets": [str(target.server) for target in targets]}
+        targets = instance.targets.with_aims().order_by("order")
+        return {**super().described(instance), "targets": [target.name for target in targets]}
 
     def clean(self) -> dict[str, Any]:
-        """Require a primary, each server once, and servers that can serve the hostname."""
+        """Require a primary, each target once, and targets that can serve the hostname."""
         cleaned = super().clean()
-        chosen: dict[int, str] = {}
+        chosen = set()
         places = [(f"target_{place}", cleaned.get(f"target_{place}")) for place in range(self.places)]
-        servers = [(name, server) for name, server in places if server is not None]
+        aims = [(name, aim) for name, aim in places if aim is not None]
         if not cleaned.get("target_0") and "target_0" not in self.errors:
-            self.add_error("target_0", "Choose the server that the hostname normally points at.")
-        for order, (name, server) in enumerate(servers, start=1):
-            if server.pk in chosen:
-                self.add_error(name, f"{server} is chosen above already.")
-            chosen[server.pk] = name
-            self._check_target(name, server, order)
+            self.add_error("target_0", "Choose what the hostname normally points at.")
+        for order, (name, aim) in enumerate(aims, start=1):
+            if aim in chosen:
+                self.add_error(name, f"{aim} is chosen above already.")
+            chosen.add(aim)
+            self._check_target(name, aim, order)
         return cleaned
 
-    def _check_target(self, name: str, server: Server, order: int) -> None:
-        """Ask the model whether this server may be a target of the hostname as it is being entered."""
+    def _check_target(self, name: str, aim: Server | VirtualService, order: int) -> None:
+        """Ask the model whether this may be a target of the hostname as it is being entered."""
         wanted = ("fqdn", "trusted_application_pool", "record_type")
         if any(field not in self.cleaned_data for field in wanted):
             return
@@ -357,7 +350,7 @@ class HostnameForm(EstateForm):
             **{field: self.cleaned_data[field] for field in wanted},
         )
         try:
-            FailoverTarget(hostname=hostname, server=server, order=order).clean()
+            target_of(hostname, aim, order).clean()
         except ValidationError as error:
             self.add_error(name, " ".join(error.messages))
 
@@ -365,11 +358,10 @@ class HostnameForm(EstateForm):
         """Save the hostname, and its targets where they differ."""
         hostname: DedicatedHostname = self.save()
         chosen = [self.cleaned_data[f"target_{place}"] for place in range(self.places)]
-        wanted = [server for server in chosen if server]
-        if [target.server_id for target in hostname.targets.order_by("order")] != [server.pk for server in wanted]:
+        wanted = [aim for aim in chosen if aim]
+        if [target.aim for target in hostname.targets.with_aims().order_by("order")] != wanted:
             hostname.targets.all().delete()
             FailoverTarget.objects.bulk_create(
-                FailoverTarget(hostname=hostname, server=server, order=order)
-                for order, server in enumerate(wanted, start=1)
+                target_of(hostname, aim, order) for order, aim in enumerate(wanted, start=1)
             )
         return hostname

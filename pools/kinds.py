@@ -10,11 +10,15 @@ from django.db import models
 from django.urls import reverse
 
 from pools.forms import EstateForm
-from pools.models import FailoverTarget
+from pools.models import FailoverTarget, RealServer
 
 
 def _nothing(_: Any) -> list[Any]:
     return []
+
+
+def _no_words(_: Any) -> str:
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,8 @@ class Kind:
     """What uses an object besides what the database knows; it must be given up before the object is deleted."""
     goes_along: Callable[[Any], list[str]] = _nothing
     """What is deleted together with an object, in words."""
+    way_out: Callable[[Any], str] = _no_words
+    """What to do about what uses an object, where that is more than to change or delete it."""
 
     @property
     def model(self) -> type[models.Model]:
@@ -87,8 +93,11 @@ class Use:
 
 def use_of(used_by: models.Model) -> Use:
     """Say what ``used_by`` is and where its page is."""
-    subject: models.Model = used_by.hostname if isinstance(used_by, FailoverTarget) else used_by
-    word = "dedicated hostname, as a target" if isinstance(used_by, FailoverTarget) else ""
+    subject, word = used_by, ""
+    if isinstance(used_by, FailoverTarget):
+        subject, word = used_by.hostname, "dedicated hostname, as a target"
+    elif isinstance(used_by, RealServer):
+        subject, word = used_by.virtual_service, "virtual service, as a real server"
     kind = kind_of(type(subject))
     if kind:
         return Use(word or kind.word, str(subject), kind.edit_url(subject.pk))

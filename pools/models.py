@@ -5,6 +5,7 @@ Reads are named QuerySet methods; writes are functions in ``services.py``. The f
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
@@ -279,6 +280,19 @@ class DedicatedHostname(models.Model):
         """The hostname's page."""
         return reverse("pools:hostname", args=[self.fqdn])
 
+    def cannot_be_served_by(self, servers: Iterable[Server], *, behind: VirtualService | None = None) -> str:
+        """Why one of these servers cannot serve this hostname; "" where all can."""
+        own = self.trusted_application_pool
+        paired = own.front_end_pool.paired_with_id
+        for server in servers:
+            theirs = server.trusted_application_pool
+            if theirs.pk != own.pk and (paired is None or theirs.front_end_pool_id != paired):
+                return (
+                    f"{server}{f' (behind {behind})' if behind else ''} is in {theirs}, which cannot serve {self}: "
+                    f"choose a server of {own}, or of a trusted application pool behind the paired front-end pool."
+                )
+        return ""
+
 
 class TargetQuerySet(models.QuerySet["FailoverTarget"]):
     """Named reads of targets."""
@@ -381,17 +395,7 @@ class FailoverTarget(models.Model):
                 raise ValidationError({field: problem})
 
     def _cannot_serve(self) -> str:
-        own = self.hostname.trusted_application_pool
-        paired = own.front_end_pool.paired_with_id
-        for server in self.servers:
-            theirs = server.trusted_application_pool
-            if theirs.pk != own.pk and (paired is None or theirs.front_end_pool_id != paired):
-                behind = f" (behind {self.virtual_service})" if self.virtual_service else ""
-                return (
-                    f"{server}{behind} is in {theirs}, which cannot serve {self.hostname}: "
-                    f"choose a server of {own}, or of a trusted application pool behind the paired front-end pool."
-                )
-        return ""
+        return self.hostname.cannot_be_served_by(self.servers, behind=self.virtual_service)
 
     def _cannot_be_held(self) -> str:
         if self.hostname.record_type == RecordType.A:

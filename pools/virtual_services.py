@@ -219,6 +219,20 @@ def health_check_problem(health_check: TrustedApplication, servers: Iterable[Ser
     return ""
 
 
+def problem_behind(server: Server) -> str:
+    """Why a server, as it is in memory, cannot stay behind its virtual services; "" where it can."""
+    for real in RealServer.objects.filter(server=server.pk).select_related("virtual_service__health_check__ucc"):
+        service = real.virtual_service
+        servers = [server if one.pk == server.pk else one for one in service.servers]
+        problem = health_check_problem(service.health_check, servers)
+        home = "hostname__trusted_application_pool__front_end_pool"
+        for target in service.targets.select_related(home):
+            problem = problem or target.hostname.cannot_be_served_by([server], behind=service)
+        if problem:
+            return f"It is behind {service}. {problem}"
+    return ""
+
+
 def relying_on(application: TrustedApplication) -> list[VirtualService]:
     """The virtual services whose load balancer checks this trusted application's port on some real server."""
     found = VirtualService.objects.filter(

@@ -102,7 +102,11 @@ def _problems(change: Change, error: ValidationError) -> list[Problem]:
     found: Mapping[str, Sequence[Any]] = getattr(error, "error_dict", None) or {NON_FIELD_ERRORS: error.error_list}
     problems = []
     for name, errors in found.items():
-        place = "targets" if change.kind.section == "dedicated_hostnames" and name == "server" else name
+        place = (
+            "targets"
+            if change.kind.section == "dedicated_hostnames" and name in {"server", "virtual_service"}
+            else name
+        )
         value = next((one.after for one in change.fields if one.name == place), None)
         for one in errors:
             told = " ".join(one.messages)

@@ -21,6 +21,7 @@ from pools.importing.document import (
     TRUSTED_APPLICATION,
     TRUSTED_APPLICATION_POOL,
     UCC,
+    VIRTUAL_SERVICE,
     Document,
     Entry,
     Field,
@@ -158,7 +159,7 @@ class _Comparison:
     unchanged: dict[str, list[str]] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
     uccs_by_application: dict[str, str] = field(default_factory=dict)
-    servers_by_name: dict[str, str] = field(default_factory=dict)
+    aims_by_name: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def result(self) -> Difference:
         for kind in KINDS.values():
@@ -170,8 +171,8 @@ class _Comparison:
             self.uccs_by_application.setdefault(str(values["application_id"]).lower(), str(values["ucc"]))
         needed = self._needed_front_end_pools()
         for kind in KINDS.values():
-            if kind is HOSTNAME:
-                self._index_servers()
+            if kind in {VIRTUAL_SERVICE, HOSTNAME}:
+                self._index_aims()
             for key, entry in self.document.of(kind).items():
                 if entry.optional and key not in needed:
                     self.left_out.append(entry.name)
@@ -219,9 +220,12 @@ class _Comparison:
         partners |= {key for key, e in pools.items() if (_folded_fqdn(e.text("paired_with")),) in needed}
         return needed | partners
 
-    def _index_servers(self) -> None:
-        for key, values in self.final[SERVER.slug].items():
-            self.servers_by_name.setdefault(str(values.get("name", "")).lower(), key[0])
+    def _index_aims(self) -> None:
+        """What servers and virtual services may be called in a list, besides by their key."""
+        for kind, other_name in ((SERVER, "name"), (VIRTUAL_SERVICE, "fqdn")):
+            known = self.aims_by_name.setdefault(kind.slug, {})
+            for key, values in self.final[kind.slug].items():
+                known.setdefault(str(values.get(other_name) or "").lower(), key[0])
 
     # ------------------------------------------------------------------------------------------------ one thing
     def _add(self, entry: Entry) -> None:
@@ -283,11 +287,19 @@ class _Comparison:
         """Return a stated value as it will be written: names folded, references to what they refer to."""
         value = stated.value
         if one.type is Type.REFERENCES and isinstance(value, tuple):
-            folded = [str(fold(Type.FQDN, name)) for name in value]
-            return tuple(name if "." in name else self.servers_by_name.get(name, name) for name in folded)
+            return tuple(self._key_in_list(one, str(fold(Type.FQDN, name))) for name in value)
         if one.type is Type.REFERENCE and isinstance(value, str):
             return self._reference(one, stated, entry)
         return fold(one.type, value) if one.type in {Type.FQDN, Type.ADDRESS} else value
+
+    def _key_in_list(self, one: Field, name: str) -> str:
+        """The key of what a list refers to; the name itself where nothing is called so."""
+        for slug in filter(None, (one.refers_to, one.or_to)):
+            if (name,) in self.final[slug]:
+                return name
+            if found := self.aims_by_name.get(slug, {}).get(name):
+                return found
+        return name
 
     def _reference(self, one: Field, stated: Value, entry: Entry) -> Scalar:
         target = KINDS[one.refers_to]
@@ -336,13 +348,14 @@ class _Comparison:
                 one = change.kind.field(changed.name)
                 for name in self._dangling(one, changed.after):
                     target = KINDS[one.refers_to]
+                    either = f" or {KINDS[one.or_to].word}" if one.or_to else ""
                     self._problem(
                         changed.at,
-                        f"found {shown(name)}; expected a {target.word} that is in the files or here already.",
+                        f"found {shown(name)}; expected a {target.word}{either} that is in the files or here already.",
                     )
                 if one.type is Type.REFERENCES and isinstance(changed.after, tuple):
                     for name in sorted({name for name in changed.after if changed.after.count(name) > 1}):
-                        self._problem(changed.at, f"found {shown(name)} twice; expected each server once.")
+                        self._problem(changed.at, f"found {shown(name)} twice; expected each one once.")
 
     def _dangling(self, one: Field, value: Scalar) -> Iterator[str]:
         if one.type is Type.REFERENCE and isinstance(value, str) and value:
@@ -350,7 +363,8 @@ class _Comparison:
         else:
             names = value if one.type is Type.REFERENCES and isinstance(value, tuple) else ()
         for name in names:
-            if (str(fold(key_type(one), name)),) not in self.final[one.refers_to]:
+            key = (str(fold(key_type(one), name)),)
+            if key not in self.final[one.refers_to] and key not in self.final.get(one.or_to, {}):
                 yield name
 
     def _check_unique(self) -> None:

@@ -33,6 +33,7 @@ class Field:
     refers_to: str = ""  # slug of a kind
     required: bool = False
     default: Scalar = ""
+    or_to: str = ""  # slug of another kind that it may refer to as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,26 @@ TRUSTED_APPLICATION = Kind(
     ),
     unique=(("trusted_application_pool", "port"), ("trusted_application_pool", "ucc")),
 )
+VIRTUAL_SERVICE = Kind(
+    "virtual-service",
+    "virtual_services",
+    "virtual service",
+    "virtual services",
+    ("name",),
+    (
+        Field("name", "name", Type.NAME, required=True),
+        Field("fqdn", "FQDN", Type.FQDN),
+        Field("address", "virtual IP address (VIP)", Type.ADDRESS, required=True),
+        Field("port", "port", Type.NUMBER, default=443),
+        Field("site", "site", Type.REFERENCE, "site", required=True),
+        Field("kind", "load balancer", default="haproxy"),
+        Field("real_servers", "real servers, the active one first", Type.REFERENCES, "server", required=True),
+        Field("health_check", "UCC whose port is checked", Type.REFERENCE, "ucc", required=True),
+        Field("statistics_source", "where statistics can be read"),
+        Field("statistics_backend", "backend in the statistics"),
+    ),
+    unique=(("port", "address"),),
+)
 HOSTNAME = Kind(
     "dedicated-hostname",
     "dedicated_hostnames",
@@ -131,13 +152,23 @@ HOSTNAME = Kind(
         Field("record_type", "record type", default="CNAME"),
         Field("ttl_s", "TTL (s)", Type.NUMBER, default=60),
         Field("shares_primary", "may share its primary", Type.FLAG, default=False),
-        Field("targets", "targets, best first", Type.REFERENCES, "server", required=True),
+        # A server by its full or short name, or a virtual service by its name.
+        Field("targets", "targets, best first", Type.REFERENCES, "server", required=True, or_to="virtual-service"),
     ),
 )
 # In the order in which they may be written: what is referred to comes first.
 KINDS: Mapping[str, Kind] = {
     kind.slug: kind
-    for kind in (SITE, FRONT_END_POOL, TRUSTED_APPLICATION_POOL, SERVER, UCC, TRUSTED_APPLICATION, HOSTNAME)
+    for kind in (
+        SITE,
+        FRONT_END_POOL,
+        TRUSTED_APPLICATION_POOL,
+        SERVER,
+        UCC,
+        TRUSTED_APPLICATION,
+        VIRTUAL_SERVICE,
+        HOSTNAME,
+    )
 }
 
 
@@ -332,4 +363,17 @@ def only_pools(document: Document, fqdns: Iterable[str]) -> Document:
             for key, entry in document.of(kind).items()
             if fold(Type.FQDN, entry.text(name)) in wanted or name not in entry.values
         }
+    things[VIRTUAL_SERVICE.slug] = _with_servers(document.of(VIRTUAL_SERVICE), things[SERVER.slug])
     return Document(things)
+
+
+def _with_servers(services: Mapping[Key, Entry], servers: Mapping[Key, Entry]) -> dict[Key, Entry]:
+    """Those of which a real server is among ``servers``."""
+    known = {name.lower() for entry in servers.values() for name in (entry.text("fqdn"), entry.text("name")) if name}
+    kept = {}
+    for key, entry in services.items():
+        stated = entry.values.get("real_servers")
+        names = stated.value if stated and isinstance(stated.value, tuple) else ()
+        if any(str(fold(Type.FQDN, name)) in known for name in names):
+            kept[key] = entry
+    return kept

@@ -19,6 +19,7 @@ from pools.importing.document import (
     TRUSTED_APPLICATION,
     TRUSTED_APPLICATION_POOL,
     UCC,
+    VIRTUAL_SERVICE,
     Document,
     Entry,
     Key,
@@ -36,6 +37,7 @@ MODELS: dict[str, type[models.Model]] = {
     SERVER.slug: estate.Server,
     UCC.slug: estate.Ucc,
     TRUSTED_APPLICATION.slug: estate.TrustedApplication,
+    VIRTUAL_SERVICE.slug: estate.VirtualService,
     HOSTNAME.slug: estate.DedicatedHostname,
 }
 HERE = Position("what is here")
@@ -70,20 +72,28 @@ def _rows(kind: Kind) -> Iterator[Any]:
         SERVER.slug: ["trusted_application_pool"],
         TRUSTED_APPLICATION.slug: ["trusted_application_pool", "ucc"],
         HOSTNAME.slug: ["trusted_application_pool"],
+        VIRTUAL_SERVICE.slug: ["site", "health_check__ucc"],
     }
     order = ["trusted_application_pool__fqdn", "port"] if kind is TRUSTED_APPLICATION else [kind.key[0]]
     rows: models.QuerySet[Any] = MODELS[kind.slug]._meta.default_manager.order_by(*order)  # type: ignore[union-attr]
     if kind.slug in related:
         rows = rows.select_related(*related[kind.slug])
     if kind is HOSTNAME:
-        targets = estate.FailoverTarget.objects.select_related("server").order_by("order")
+        targets = estate.FailoverTarget.objects.select_related("server", "virtual_service").order_by("order")
         rows = rows.prefetch_related(Prefetch("targets", targets))
+    if kind is VIRTUAL_SERVICE:
+        real_servers = estate.RealServer.objects.select_related("server").order_by("order")
+        rows = rows.prefetch_related(Prefetch("real_servers", real_servers))
     return iter(rows)
 
 
 def _value(row: Any, name: str) -> Scalar:
     if name == "targets":
-        return tuple(target.server.fqdn for target in row.targets.all())
+        return tuple(t.server.fqdn if t.server else t.name for t in row.targets.all())
+    if name == "real_servers":
+        return tuple(real.server.fqdn for real in row.real_servers.all())
+    if name == "health_check":
+        return str(row.health_check.ucc)
     value = getattr(row, name)
     if isinstance(value, models.Model):
         return str(value)  # a reference: its name, as people know it

@@ -15,6 +15,8 @@ from pools.importing.document import (
     KINDS,
     SERVER,
     TRUSTED_APPLICATION,
+    UCC,
+    VIRTUAL_SERVICE,
     Kind,
     Scalar,
     Type,
@@ -22,10 +24,12 @@ from pools.importing.document import (
     key_type,
 )
 from pools.importing.snapshot import MODELS, Snapshot
-from pools.models import FailoverTarget, FrontEndPool, TrustedApplication
+from pools.models import FailoverTarget, FrontEndPool, RealServer, TrustedApplication, VirtualService
+from pools.ordered_choices import target_of
+from pools.virtual_services import health_check_problem
 
 BATCH = 200
-_LATER = {"paired_with", "targets"}  # written when everything that they refer to is there
+_LATER = {"paired_with", "targets", "real_servers", "health_check"}  # written when what they refer to is there
 
 
 class Writer:
@@ -38,6 +42,7 @@ class Writer:
         }
         self._built: list[tuple[Change, Any]] = []
         self._old_ports: dict[int, tuple[int, int]] = {}
+        self._unresolved: list[tuple[Change, ValidationError]] = []
         for change in difference.changes:
             row = (
                 MODELS[change.kind.slug]()
@@ -67,7 +72,7 @@ class Writer:
         """Yield what the models' own fields say against the rows. What rows decide together is in ``difference.py``."""
         for change, row in self._built:
             stated = {changed.name for changed in change.fields}
-            skipped = {one.name for one in change.kind.fields if one.type is Type.REFERENCE}
+            skipped = {one.name for one in change.kind.fields if one.type in {Type.REFERENCE, Type.REFERENCES}}
             if change.action is Action.ADD:
                 skipped |= {one.name for one in change.kind.fields} - stated  # missing: told already
             try:
@@ -80,10 +85,14 @@ class Writer:
         """Write everything, what is referred to first."""
         for kind in KINDS.values():
             mine = [(change, row) for change, row in self._built if change.kind is kind]
+            if kind is VIRTUAL_SERVICE:
+                mine = self._with_health_checks(mine)
             self._create(kind, [row for change, row in mine if change.action is Action.ADD])
             self._update(kind, [pair for pair in mine if pair[0].action is Action.CHANGE])
             if kind is FRONT_END_POOL:
                 self._pair(mine)
+            if kind is VIRTUAL_SERVICE:
+                self._put_behind(mine)
             if kind is HOSTNAME:
                 self._aim(mine)
 
@@ -140,35 +149,98 @@ class Writer:
         FailoverTarget.objects.filter(hostname__in=[row.pk for row, _ in aimed]).delete()
         FailoverTarget.objects.bulk_create(
             (
-                FailoverTarget(hostname=row, server=self._rows[SERVER.slug, fqdn], order=order)
-                for row, fqdns in aimed
-                if isinstance(fqdns, tuple)
-                for order, fqdn in enumerate(fqdns, start=1)
+                target_of(row, aim, order)
+                for row, names in aimed
+                if isinstance(names, tuple)
+                for order, name in enumerate(names, start=1)
+                if (aim := self._rows.get((SERVER.slug, name)) or self._rows[VIRTUAL_SERVICE.slug, name]).pk
+            ),
+            batch_size=BATCH,
+        )
+
+    def _with_health_checks(self, pairs: list[tuple[Change, Any]]) -> list[tuple[Change, Any]]:
+        """Resolve each health check's UCC to its trusted application; leave out, and tell, where there is none."""
+        found = []
+        for change, row in pairs:
+            stated = {one.name: one.after for one in change.fields}
+            if "health_check" in stated:
+                ucc = self._rows[UCC.slug, str(fold(Type.NAME, stated["health_check"]))]
+                names = stated.get("real_servers")
+                servers = [self._rows[SERVER.slug, name] for name in names] if isinstance(names, tuple) else row.servers
+                applications = TrustedApplication.objects.filter(ucc=ucc)
+                pool = servers[0].trusted_application_pool if servers else None
+                row.health_check = applications.filter(trusted_application_pool=pool).first()
+                if row.health_check is None:
+                    sentence = f"{ucc} is not a trusted application of {pool}, where the real server {servers[0]} is."
+                    self._unresolved.append((change, ValidationError({"health_check": sentence})))
+                    continue
+            found.append((change, row))
+        return found
+
+    def _put_behind(self, pairs: list[tuple[Change, Any]]) -> None:
+        """Write the real servers of virtual services in their order, and changed health checks."""
+        changed = [row for change, row in pairs if change.action is Action.CHANGE]
+        VirtualService.objects.bulk_update(changed, ["health_check"], batch_size=BATCH)
+        listed = [(row, one.after) for change, row in pairs for one in change.fields if one.name == "real_servers"]
+        RealServer.objects.filter(virtual_service__in=[row.pk for row, _ in listed]).delete()
+        RealServer.objects.bulk_create(
+            (
+                RealServer(virtual_service=row, server=self._rows[SERVER.slug, name], order=order)
+                for row, names in listed
+                if isinstance(names, tuple)
+                for order, name in enumerate(names, start=1)
             ),
             batch_size=BATCH,
         )
 
     def invalid_targets(self) -> Iterator[tuple[Change, ValidationError]]:
-        """Yield what speaks against the targets that this import concerns, each with the change that is to blame."""
-        concerned = {HOSTNAME: {}, SERVER: {}, FRONT_END_POOL: {}}  # type: dict[Kind, dict[int, Change]]
+        """Yield what speaks against what this import aims at what, each with the change that is to blame."""
+        concerned: dict[Kind, dict[int, Change]] = {
+            HOSTNAME: {}, SERVER: {}, FRONT_END_POOL: {}, VIRTUAL_SERVICE: {}
+        }  # fmt: skip
         for change, row in self._built:
-            if change.kind in concerned:
+            if change.kind in concerned and row.pk:
                 concerned[change.kind][row.pk] = change
-        hostnames, servers, pools = (concerned[kind] for kind in (HOSTNAME, SERVER, FRONT_END_POOL))
-        if not (hostnames or servers or pools):
-            return
-        near, far = (
-            "hostname__trusted_application_pool__front_end_pool",
-            "server__trusted_application_pool__front_end_pool",
-        )
-        targets = FailoverTarget.objects.filter(
-            Q(hostname__in=list(hostnames)) | Q(server__in=list(servers)) | Q(**{f"{near}__in": list(pools)})
-        ).select_related(near, far)
-        for target in targets.order_by("hostname_id", "order"):
-            try:
-                target.clean()
-            except ValidationError as error:
-                pool = target.hostname.trusted_application_pool.front_end_pool_id
-                blamed = hostnames.get(target.hostname_id) or servers.get(target.server_id or 0) or pools.get(pool)
-                if blamed:
-                    yield blamed, error
+        yield from self._unresolved
+        yield from _services_at_odds(concerned[VIRTUAL_SERVICE], concerned[SERVER])
+        yield from _targets_at_odds(concerned)
+
+
+def _services_at_odds(
+    services: dict[int, Change], servers: dict[int, Change]
+) -> Iterator[tuple[Change, ValidationError]]:
+    """Virtual services whose health check cannot be done on each of their real servers."""
+    if not (services or servers):
+        return
+    rows = VirtualService.objects.filter(Q(pk__in=list(services)) | Q(real_servers__server__in=list(servers)))
+    for row in rows.distinct().select_related("health_check__ucc", "health_check__trusted_application_pool"):
+        if problem := health_check_problem(row.health_check, row.servers):
+            blamed = services.get(row.pk) or next(servers[s.pk] for s in row.servers if s.pk in servers)
+            field = "health_check" if row.pk in services else "trusted_application_pool"
+            yield blamed, ValidationError({field: problem if row.pk in services else f"It is behind {row}. {problem}"})
+
+
+def _targets_at_odds(concerned: dict[Kind, dict[int, Change]]) -> Iterator[tuple[Change, ValidationError]]:
+    """Targets that cannot serve their hostname."""
+    hostnames, servers, pools, services = (
+        concerned[kind] for kind in (HOSTNAME, SERVER, FRONT_END_POOL, VIRTUAL_SERVICE)
+    )
+    if not any(concerned.values()):
+        return
+    near = "hostname__trusted_application_pool__front_end_pool"
+    targets = FailoverTarget.objects.filter(
+        Q(hostname__in=list(hostnames))
+        | Q(server__in=list(servers))
+        | Q(virtual_service__in=list(services))
+        | Q(virtual_service__real_servers__server__in=list(servers))
+        | Q(**{f"{near}__in": list(pools)})
+    )
+    for target in targets.distinct().select_related(near).with_aims().order_by("hostname_id", "order"):
+        try:
+            target.clean()
+        except ValidationError as error:
+            pool = target.hostname.trusted_application_pool.front_end_pool_id
+            blamed = hostnames.get(target.hostname_id) or services.get(target.virtual_service_id or 0)
+            blamed = blamed or next((servers[s.pk] for s in target.servers if s.pk in servers), None) or pools.get(pool)
+            if blamed:
+                yield blamed, error

@@ -47,7 +47,7 @@ def add(client: Client, kind: str, /, **data: Any) -> Any:
     return client.post(reverse(name, args=[kind]), data)
 
 
-def edit(client: Client, kind: str, instance: Any, **data: Any) -> Any:
+def edit(client: Client, kind: str, instance: Any, /, **data: Any) -> Any:
     """Open the page, change some fields, save; as a person does."""
     name = "dnsops:dns-edit" if kind in {"zone", "name-server", "key"} else "pools:estate-edit"
     url = reverse(name, args=[kind, instance.pk])
