@@ -77,6 +77,6 @@ def _transition_entry(transition: HealthTransition) -> TimelineEntry:
     return TimelineEntry(
         transition.at,
         "maintenance" if transition.planned else transition.new,
-        f"{transition.label}: {transition.old} → {transition.new}",
+        transition.title,
         f"In maintenance. {transition.sentence}" if transition.planned else transition.sentence,
     )

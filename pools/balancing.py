@@ -7,6 +7,7 @@ behind an open port, and it takes every real server out when that one UCC is rem
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from pools.facts import PROBERS_OWN, ServerFacts, ServerVerdict, VirtualServiceFacts
 from pools.health import Health, Situation
@@ -174,6 +175,40 @@ def standby_reasons(service: VirtualServiceFacts, verdict: ServerVerdict) -> tup
     if verdict.situation is Situation.STANDBY_NOT_READY:
         return "", False  # it works on the other real server; its own page says what is wrong
     return verdict.phrase, verdict.health is not Health.UNKNOWN
+
+
+class Move(NamedTuple):
+    """A load balancer's own failover. ``took_s``: seconds from our finding the old server's port closed.
+
+    None where that is not known. It is 0 where the load balancer was quicker than our own checks.
+    """
+
+    took_s: float | None
+    sentence: str
+
+
+def judge_move(
+    service: VirtualServiceFacts, old: ServerFacts, new: ServerFacts, *, begun: float, closed: float | None
+) -> Move:
+    """Say how a load balancer went from ``old`` to ``new``.
+
+    ``begun``: when it began to use ``new``; ``closed``: since when our own check has found the health check's port of
+    ``old`` closed, None where it has not. Epoch seconds.
+    """
+    order = [server.name for server in service.real_servers]
+    if order.index(new.name) < order.index(old.name):
+        return Move(None, f"{new.name} answers again, so the load balancer went back to it by itself.")
+    if not service.balancer_is_read:
+        said = f"the health check's port answers on {new.name} and no longer on {old.name}"
+        return Move(None, f"By what can be seen from here: {said}. Its statistics are not read, so it is not timed.")
+    if closed is None:
+        return Move(None, f"Our own check had not found port {service.check_port} of {old.name} closed.")
+    took_s = round(begun - closed, 1)
+    if took_s <= 0:
+        return Move(
+            0.0, f"It was quicker than our own check, which found port {service.check_port} of {old.name} closed."
+        )
+    return Move(took_s, f"It took {took_s:g} s from our finding port {service.check_port} of {old.name} closed.")
 
 
 def names(servers: Sequence[ServerFacts | str]) -> str:

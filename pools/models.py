@@ -524,6 +524,11 @@ class HealthTransition(models.Model):
     def __str__(self) -> str:
         return f"{self.label}: {self.old} -> {self.new}"
 
+    @property
+    def title(self) -> str:
+        """What happened; where nothing changed its health, the label says it all."""
+        return self.label if self.old == self.new else f"{self.label}: {self.old} → {self.new}"
+
 
 class ProbeShard(models.Model):
     """The fence of each shard of checks: who writes with an older number than this is refused."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.db.models import Q
 
@@ -12,10 +12,11 @@ from pools.models import FailoverTarget, RealServer
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Hostnames by server and by virtual service, as database ids."""
+    """Hostnames by server and by virtual service, and the virtual services in front of each server (database ids)."""
 
     of_server: Mapping[int, frozenset[int]]
     of_virtual_service: Mapping[int, frozenset[int]]
+    services_of_server: Mapping[int, frozenset[int]] = field(default_factory=dict)
 
 
 def read_reach() -> Reach:
@@ -29,12 +30,14 @@ def read_reach() -> Reach:
             by_server.setdefault(server_id, set()).add(hostname_id)
         if service_id:
             by_service.setdefault(service_id, set()).add(hostname_id)
-    if by_service:
-        for service_id, server_id in RealServer.objects.values_list("virtual_service_id", "server_id"):
-            by_server.setdefault(server_id, set()).update(by_service.get(service_id, ()))
+    in_front: dict[int, set[int]] = {}
+    for service_id, server_id in RealServer.objects.values_list("virtual_service_id", "server_id"):
+        by_server.setdefault(server_id, set()).update(by_service.get(service_id, ()))
+        in_front.setdefault(server_id, set()).add(service_id)
     return Reach(
         {pk: frozenset(hostname_ids) for pk, hostname_ids in by_server.items()},
         {pk: frozenset(hostname_ids) for pk, hostname_ids in by_service.items()},
+        {pk: frozenset(service_ids) for pk, service_ids in in_front.items()},
     )
 
 

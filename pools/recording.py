@@ -18,6 +18,7 @@ from pools.models import CheckState, HealthTransition, ProbeShard
 from pools.probing.result import Cause, ProbeResult
 from pools.reach import Reach, read_reach
 from pools.rolling import refresh_hostnames
+from pools.service_rolling import refresh_virtual_services
 from pools.specs import Check, shard_of
 
 RECENT_S = 0.6
@@ -131,6 +132,7 @@ class Recorder:
                 {key: seen[2] for key, seen in self.seen.items() if seen[2] is not None} if hostname_ids else {}
             )
             refresh_hostnames(hostname_ids, latency_ms=latency_ms)
+            refresh_virtual_services({pk for check in checks for pk in self._services_of(check)})
         self._known |= pending
         for key, known in pending.items():
             self._columns.became(key, known.state)
@@ -182,6 +184,12 @@ class Recorder:
     def _asked(self, key: str) -> str:
         check = self.checks.get(key)
         return check.address if check else key
+
+    def _services_of(self, check: Check) -> frozenset[int]:
+        """The virtual services that a check tells something about."""
+        if check.virtual_service_id is not None:
+            return frozenset({check.virtual_service_id})
+        return self._reach.services_of_server.get(check.server_id or 0, frozenset())
 
     def _hostnames_of(self, check: Check) -> frozenset[int]:
         if check.hostname_id is not None:
@@ -245,8 +253,13 @@ def _raise_fence(shard: int, fence: int) -> None:
 
 
 def _evidence(check: Check, known: _Known, state: CheckHealth, result: ProbeResult) -> Mapping[str, Any]:
-    """A name server's last answer stays while a failure to answer is not settled: else one lost packet hides it."""
-    if check.kind is CheckKind.DNS and result.ok is not True and state.health is Health.UP and known.evidence:
+    """The last answer of a name server or load balancer stays until a failure is settled: one lost packet hides it."""
+    if (
+        check.kind in {CheckKind.DNS, CheckKind.BALANCER}
+        and result.ok is not True
+        and state.health is Health.UP
+        and known.evidence
+    ):
         return known.evidence
     return result.evidence
 

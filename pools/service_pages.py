@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.db.models import Q
 from django.http import Http404
 
+from pools.balancer_config import RealServerConfig, ServiceConfig, haproxy, kemp
 from pools.cards import Role, ServiceCard, service_card
 from pools.health import Health
 from pools.models import (
@@ -19,6 +20,16 @@ from pools.models import (
     VirtualServiceStatus,
 )
 from pools.pages import CheckLine, check_line, status_of, worst_first
+from pools.virtual_services import BalancerKind
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigText:
+    """A configuration to paste; ``own``: it is for the kind of load balancer that this virtual service is on."""
+
+    title: str
+    text: str
+    own: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +42,7 @@ class VirtualServicePage:
     checks: Sequence[CheckLine]
     hostnames: Sequence[tuple[DedicatedHostname, HostnameStatus]]
     transitions: Sequence[HealthTransition]
+    configs: Sequence[ConfigText]
 
     @property
     def down(self) -> int:
@@ -65,4 +77,27 @@ def virtual_service_page(name: str) -> VirtualServicePage:
         transitions=list(
             HealthTransition.objects.filter(Q(virtual_service=service) | Q(server__in=servers)).order_by("-at")[:30]
         ),
+        configs=config_texts(service),
     )
+
+
+def config_texts(service: VirtualService) -> list[ConfigText]:
+    """The configuration of a virtual service for the load balancers that we know, its own kind first."""
+    config = ServiceConfig(
+        name=service.name,
+        address=str(service.address),
+        port=service.port,
+        check_name=service.health_check.ucc.name,
+        check_port=service.health_check.port,
+        servers=tuple(
+            RealServerConfig(server.name, server.fqdn, str(server.address), server.web_port)
+            for server in service.servers
+        ),
+        statistics=service.statistics_source,
+        backend=service.statistics_backend,
+    )
+    texts = [
+        ConfigText("HAProxy: haproxy.cfg", haproxy(config), service.kind == BalancerKind.HAPROXY),
+        ConfigText("Kemp LoadMaster: PowerShell", kemp(config), service.kind == BalancerKind.KEMP),
+    ]
+    return sorted(texts, key=lambda text: not text.own)

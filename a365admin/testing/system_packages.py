@@ -35,6 +35,7 @@ PARTS = (
     Part("libkrb5-dev", ("krb5-config",), "building gssapi, for DNS changes with Kerberos"),
     Part("pdns-backend-sqlite3", (), "DNS changes against PowerDNS", ("usr/lib/*/pdns/libgsqlite3backend.so",)),
     Part("pdns-server", ("pdns_server", "pdnsutil"), "DNS changes against PowerDNS"),
+    Part("haproxy", ("haproxy",), "load balancing by a real load balancer"),
     Part("postgresql", ("initdb",), "the suite on PostgreSQL"),
     Part("redis-server", ("redis-server",), "the broker"),
     Part("samba", ("samba", "samba-tool"), "DNS changes in Active Directory"),
