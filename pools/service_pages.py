@@ -11,6 +11,7 @@ from django.http import Http404
 from pools.balancer_config import RealServerConfig, ServiceConfig, haproxy, kemp
 from pools.cards import Role, ServiceCard, service_card
 from pools.health import Health
+from pools.maintenance.reads import attach_covering
 from pools.models import (
     CheckState,
     DedicatedHostname,
@@ -61,6 +62,7 @@ def find_virtual_service(name: str) -> VirtualService:
 def virtual_service_page(name: str) -> VirtualServicePage:
     """Gather a virtual service's page in a fixed number of queries. Raises Http404."""
     service = find_virtual_service(name)
+    attach_covering(service.servers)
     servers = [server.pk for server in service.servers]
     checks = worst_first(
         CheckState.objects.filter(Q(virtual_service=service) | Q(server__in=servers)).select_related(
