@@ -182,6 +182,13 @@ def _acknowledged_but_not_seen(facts: EndFacts) -> End:
             f"{facts.writer} confirmed the change to {facts.to_server}, and has not answered since. Ask again when "
             "it is back.",
         )
+    if facts.at_writer is Seen.OLD:
+        return End(
+            OperationState.UNKNOWN,
+            f"{facts.writer} confirmed the change to {facts.to_server}, but still says {facts.writer_text}. It may not "
+            "let our key change this record (PowerDNS confirms what its policy refuses), or somebody changed it back. "
+            f"Look at the record on {facts.writer}.",
+        )
     return End(
         OperationState.UNKNOWN,
         f"{facts.writer} confirmed the change to {facts.to_server}, but now says {facts.writer_text}. Look at the "

@@ -323,7 +323,7 @@ def _unauthenticated(message: dns.update.UpdateMessage, answer: bytes, why: str)
     try:
         parsed = dns.message.from_wire(answer, keyring=False, continue_on_error=True, ignore_trailing=True)
         if parsed.tsig is None:
-            problem = "the answer is not signed"
+            problem = sentences.NOT_SIGNED
         elif parsed.tsig[0].mac == message.mac:
             problem, echoed = "the answer is our own signature, sent back", True
     except (dns.exception.DNSException, ValueError):

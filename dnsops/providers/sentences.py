@@ -5,6 +5,8 @@ from __future__ import annotations
 from dnsops.plan import Change
 from dnsops.providers.base import OutcomeKind
 
+NOT_SIGNED = "the answer is not signed"
+
 _BY_RCODE = {
     "REFUSED": (
         "{server} refused the change (REFUSED). Nothing was changed. Allow {signer} to change {name} on {server}, "
@@ -39,6 +41,12 @@ _BY_RCODE = {
         "be altering DNS messages."
     ),
 }
+
+_UNSIGNED_NO = (
+    "{server} refused the change, unsigned (REFUSED): if it is to be believed, nothing was changed. PowerDNS says so "
+    "to a key that it does not know, a wrong secret and a wrong clock alike: compare {signer} on both sides, and "
+    "the clocks; then see whether it may change {name} there."
+)
 
 _BY_KIND = {
     OutcomeKind.APPLIED: "{server} made the change: {name} is now {new}.",
@@ -77,6 +85,8 @@ def sentence(kind: OutcomeKind, rcode: str, *, server: str, change: Change, sign
     template = _BY_KIND[kind] if kind is OutcomeKind.UNKNOWN else _BY_RCODE.get(rcode, _BY_KIND[kind])
     if kind is OutcomeKind.CONFLICT and change.expected.is_absent:
         template = _CREATING
+    if problem == NOT_SIGNED and rcode == "REFUSED" and kind is OutcomeKind.DENIED:
+        template, problem = _UNSIGNED_NO, ""
     text = template.format(
         server=server,
         name=change.name,

@@ -112,7 +112,7 @@ class Server:
         if self.says() == rrset:
             return
         update = dns.update.UpdateMessage(self.zone)
-        update.delete(dns.name.from_text(self.name))
+        update.delete(dns.name.from_text(self.name), "CNAME")
         if rrset is not None:
             update.add(dns.name.from_text(self.name), rrset.ttl_s, rrset.rtype, rrset.values[0])
         update.use_tsig(self.key())
