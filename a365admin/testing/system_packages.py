@@ -39,6 +39,7 @@ PARTS = (
     Part("postgresql", ("initdb",), "the suite on PostgreSQL"),
     Part("redis-server", ("redis-server",), "the broker"),
     Part("samba", ("samba", "samba-tool"), "DNS changes in Active Directory"),
+    Part("samba-ad-provision", (), "DNS changes in Active Directory", ("usr/share/samba/setup/ad-schema/*.ldf",)),
     Part("samba-dsdb-modules", (), "DNS changes in Active Directory", ("usr/lib/*/samba/ldb/samba_dsdb.so",)),
     Part("samba-vfs-modules", (), "DNS changes in Active Directory", ("usr/lib/*/samba/vfs/dfs_samba4.so",)),
 )

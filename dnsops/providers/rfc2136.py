@@ -111,7 +111,7 @@ class Rfc2136:
     def check_writable(self, change: Change, *, deadline: float) -> Outcome:
         """Send the prerequisite alone, signed. READY proves key, clock and zone, but not permission to write."""
         outcome = self._send(prerequisite_message(change), change, deadline, changes=False)
-        if outcome.kind in {OutcomeKind.APPLIED, OutcomeKind.CONFLICT} and outcome.authenticated:
+        if outcome.kind in {OutcomeKind.APPLIED, OutcomeKind.CONFLICT} and self._accepted(outcome):
             label = outcome.evidence["key"]
             said = f"{self._writer.name} accepts {_noun(label)} {label}. Nothing was changed."
             return Outcome(OutcomeKind.READY, outcome.rcode, said, evidence=outcome.evidence)
@@ -155,6 +155,10 @@ class Rfc2136:
                 "none was changed.",
             )
         return outcome
+
+    def _accepted(self, outcome: Outcome) -> bool:
+        """Whether an answer shows that the server accepted the key."""
+        return outcome.authenticated
 
     def _send(self, message: dns.update.UpdateMessage, change: Change, deadline: float, *, changes: bool) -> Outcome:
         """Send it with the first key; with the next where the server does not accept that one."""

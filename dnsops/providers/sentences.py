@@ -48,6 +48,11 @@ _UNSIGNED_NO = (
     "the clocks; then see whether it may change {name} there."
 )
 
+_ACCOUNT_SERVFAIL = (
+    "{server} could not make the change (SERVFAIL). Nothing was changed. Samba says so where {signer} may not write "
+    "{name}: give it the right to write that record. Otherwise the server's log says why."
+)
+
 _BY_KIND = {
     OutcomeKind.APPLIED: "{server} made the change: {name} is now {new}.",
     OutcomeKind.ALREADY: "{name} is {new} on {server} already.",
@@ -85,6 +90,8 @@ def sentence(kind: OutcomeKind, rcode: str, *, server: str, change: Change, sign
     template = _BY_KIND[kind] if kind is OutcomeKind.UNKNOWN else _BY_RCODE.get(rcode, _BY_KIND[kind])
     if kind is OutcomeKind.CONFLICT and change.expected.is_absent:
         template = _CREATING
+    if rcode == "SERVFAIL" and signer.startswith("account "):
+        template = _ACCOUNT_SERVFAIL
     if problem == NOT_SIGNED and rcode == "REFUSED" and kind is OutcomeKind.DENIED:
         template, problem = _UNSIGNED_NO, ""
     text = template.format(

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import ClassVar
 
 import dns.exception
@@ -255,7 +256,9 @@ class ProviderContract:
         kinds, words = self.wrong_secret
         assert_is(server.with_wrong_secret().check_writable(server.change(1, 2), deadline=soon()), kinds, words)
 
-    def test_a_clock_that_is_ten_minutes_off_says_so(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_clock_that_is_ten_minutes_off_says_so(
+        self, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         kinds, words = self.wrong_clock
         self.put_clock_back(monkeypatch)
         try:

@@ -68,6 +68,20 @@ class GssContract(ProviderContract):
     wrong_key: ClassVar[tuple[Kinds, str]] = ((OutcomeKind.AUTH,), "does not know account")
     wrong_secret: ClassVar[tuple[Kinds, str]] = ((OutcomeKind.AUTH,), "write the keytab anew")
 
+    @pytest.mark.skipif(FAKETIME is None, reason="libfaketime is not installed (apt install libfaketime)")
+    def test_a_kdc_whose_clock_is_ten_minutes_off_says_so(
+        self, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert isinstance(server, GssServer)
+        assert server.account is not None
+        for name, value in CLOCK_SLOW.items():
+            monkeypatch.setenv(name, value)  # only processes that are started from now on see another time
+        outcome = server.signed_by(replace(server.account, folder=tmp_path)).change(
+            server.change(1, 2), deadline=soon()
+        )
+        assert_is(outcome, OutcomeKind.CLOCK, "the KDC", "NTP", "Nothing was sent")
+        assert server.says() == server.value(1)
+
 
 @dataclass(frozen=True)
 class Realm:
@@ -111,19 +125,6 @@ class TestBindWithKerberos(GssContract):
     @pytest.fixture
     def running(self, realm: Realm) -> Server:
         return realm.server
-
-    @pytest.mark.skipif(FAKETIME is None, reason="libfaketime is not installed (apt install libfaketime)")
-    def test_a_kdc_whose_clock_is_ten_minutes_off_says_so(
-        self, server: GssServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        assert server.account is not None
-        for name, value in CLOCK_SLOW.items():
-            monkeypatch.setenv(name, value)  # only processes that are started from now on see another time
-        outcome = server.signed_by(replace(server.account, folder=tmp_path)).change(
-            server.change(1, 2), deadline=soon()
-        )
-        assert_is(outcome, OutcomeKind.CLOCK, "the KDC", "NTP", "Nothing was sent")
-        assert server.says() == server.value(1)
 
     def test_with_a_warm_ticket_no_kdc_is_needed(self, server: GssServer, realm: Realm) -> None:
         assert server.provider().keep_warm(deadline=soon()) == {}
