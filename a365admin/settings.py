@@ -242,7 +242,7 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     # Both expire before the next one is due: after a pause nothing piles up.
-    "schedule probe windows": {"task": "pools.tasks.schedule_windows", "schedule": 1.0, "options": {"expires": 2}},
+    "schedule probe windows": {"task": "pools.tasks.schedule_windows", "schedule": 2.0, "options": {"expires": 4}},
     "add history up": {"task": "pools.tasks.add_history_up", "schedule": 60.0, "options": {"expires": 50}},
     "keep tickets warm": {"task": "dnsops.tasks.keep_tickets_warm", "schedule": 60.0, "options": {"expires": 60}},
     "look for drift": {"task": "dnsops.tasks.look_for_drift", "schedule": 1.0, "options": {"expires": 2}},
@@ -291,7 +291,14 @@ _keep_days = {
 for _grain, _least in (("minutes", 1), ("hours", 31), ("days", 366), ("transitions", 7)):
     if _keep_days[_grain] < _least:
         raise _setting_error(f"A365_KEEP_{_grain.upper()}_DAYS", str(_keep_days[_grain]), f"{_least} days or more")
-POOLS: dict[str, Any] = {"shards": _shards, "window_s": _window_s, "ca_file": _ca_file, "keep_days": _keep_days}
+POOLS: dict[str, Any] = {
+    "shards": _shards,
+    "window_s": _window_s,
+    "ca_file": _ca_file,
+    "keep_days": _keep_days,
+    # The connects to UCC ports are never completed: cheaper, and no accept() of theirs sees them; see docs/install.md.
+    "half_open": env.bool("A365_HALF_OPEN", False),
+}
 
 # Who says what has to be checked. Composed here, so that pools need not know dnsops.
 CHECK_SOURCES = ["pools.services.estate_checks", "dnsops.services.dns_checks"]

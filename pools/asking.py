@@ -9,7 +9,7 @@ from django.conf import settings
 
 from pools import lease
 from pools.health import KNOCKS
-from pools.probing.engine import ask_once, knock_once
+from pools.probing.asking import ask_once, knock_once
 from pools.probing.result import ProbeResult
 from pools.redis_store import BrokerLost
 from pools.specs import Check

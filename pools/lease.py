@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
-from pools import live, redis_store
+from pools import live, nudges, redis_store
 from pools.estate import VERSION_KEY
 
 LEASE_MS = 3000
@@ -127,6 +127,7 @@ def ask_holders(shards: int, tokens: Iterable[str]) -> None:
         for shard in range(shards):
             pipeline.sadd(f"{ASK_PREFIX}{shard}", *tokens)
             pipeline.expire(f"{ASK_PREFIX}{shard}", 10)  # nobody wants it any more by then
+        pipeline.publish(nudges.CHANNEL, "")
         pipeline.execute()
 
 

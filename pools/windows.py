@@ -7,6 +7,7 @@ anything anew. A shard that nobody holds (its worker is dead) is adopted by whoe
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import mmap
 import os
@@ -23,6 +24,7 @@ from pools import lease, live
 from pools.estate import all_checks, estate_version
 from pools.history.minutes import MinuteBook
 from pools.lease import Lease
+from pools.nudges import Listener
 from pools.probing.engine import Engine
 from pools.probing.result import ProbeResult
 from pools.recording import Recorder, StaleFence, record_results
@@ -34,7 +36,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 RENEW_S = 1.0
-SHARE_S = 1.0  # how often ages and latest states go to Redis
+SHARE_S = 0.9  # how often ages and latest states go to Redis
 ADOPT_AFTER_S = 1.5  # an idle worker comes first
 RELOAD_S = 60.0  # also when nobody said that the estate changed
 
@@ -85,12 +87,19 @@ def _this_process() -> _Process:
     global _process  # noqa: PLW0603 (kept between the tasks of a worker's process)
     if _process is None:
         _process = _Process(
-            engine=Engine(ca_file=settings.POOLS["ca_file"]),
+            engine=Engine(ca_file=settings.POOLS["ca_file"], half_open=settings.POOLS["half_open"]),
             runner=asyncio.Runner(),
             writer=ThreadPoolExecutor(1, "a365-writer"),
             renewer=ThreadPoolExecutor(1, "a365-renewer"),
         )
+        _listen(_process)
     return _process
+
+
+def _listen(process: _Process) -> None:
+    """Hear at once that something is to be asked now."""
+    loop, hurry = process.runner.get_loop(), process.engine.hurry
+    Listener(lambda: loop.call_soon_threadsafe(hurry)).start()
 
 
 def run_window(shard: int) -> list[int]:
@@ -227,6 +236,8 @@ class _Window:
         close_old_connections()
         held.recorder.load(self._process.checks, fence=held.lease.fence)
         self._refresh(held.recorder.hostname_ids())
+        gc.collect()
+        gc.freeze()  # the estate stays: it need not be walked through again and again
 
     def _refresh(self, hostname_ids: set[int]) -> None:
         changed = refresh_hostnames(hostname_ids)

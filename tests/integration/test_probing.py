@@ -7,6 +7,7 @@ import contextlib
 import datetime as dt
 import itertools
 import os
+import resource
 import socket
 import ssl
 import threading
@@ -25,9 +26,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from pools.health import CheckKind
-from pools.probing.engine import Engine, ask_once
+from pools.probing.asking import ask_once, tcp_result
+from pools.probing.engine import Engine
 from pools.probing.result import Cause, ProbeResult
-from pools.probing.tcp import TcpSweep
+from pools.probing.tcp import TcpSweep, place
 from pools.specs import Check
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.once]
@@ -135,10 +137,51 @@ def test_a_silent_port_times_out_and_holds_nothing_else_up() -> None:
 def test_an_answer_that_is_there_counts_however_late_it_is_read() -> None:
     sweep: TcpSweep[str] = TcpSweep()
     with listening() as port:
-        assert sweep.start("one", ADDRESS, port, now=100.0, timeout_s=2.0) is None
-        assert [(ended.what, ended.code) for ended in sweep.ready()] == [("one", 0)]
+        sweep.start("one", place(ADDRESS, port), now=100.0, timeout_s=2.0)
+        assert [(what, code) for what, code, _ in sweep.ready(1_000_000.0)] == [("one", 0)]
         assert sweep.expired(1_000_000.0) == []
     sweep.close()
+
+
+def test_half_open_connects_are_answered_and_never_accepted() -> None:
+    with socket.create_server((ADDRESS, 0)) as server:
+        server.setblocking(False)
+        port = int(server.getsockname()[1])
+        engine = Engine(half_open=True)
+        checks = [ucc(port, interval_s=0.2) for _ in range(5)]
+        engine.set_checks(checks)
+        got = run_engine(engine, 1.0)
+        engine.close()
+        assert {result.cause for _, result in got} == {Cause.OK}
+        with pytest.raises(BlockingIOError):
+            server.accept()
+        whole = Engine()
+        whole.set_checks(checks)
+        run_engine(whole, 1.0)
+        whole.close()
+        server.accept()[0].close()
+
+
+def test_without_descriptors_the_prober_says_so_and_nothing_is_down() -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with listening() as port, contextlib.ExitStack() as stack:
+        check = ucc(port)
+        sweep: TcpSweep[Check] = TcpSweep()
+        stack.callback(sweep.close)
+        open_now = len(os.listdir("/proc/self/fd"))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (open_now + 20, limits[1]))
+        try:
+            with contextlib.suppress(OSError):
+                while True:
+                    stack.enter_context(socket.socket())
+            sweep.start(check, place(ADDRESS, port), now=0.0, timeout_s=1.0)
+            ended = sweep.ready(0.0)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    [(what, code, took_s)] = ended
+    result = tcp_result(what, 0.0, code, took_s)
+    assert (result.ok, result.cause) == (None, Cause.LOCAL)
+    assert "LimitNOFILE" in result.sentence
 
 
 # ----------------------------------------------------------------------------------------------------------------- web
@@ -394,7 +437,7 @@ def test_a_healthy_check_is_asked_once_in_an_interval() -> None:
     counts = [sum(result.key == check.key for _, result in got) for check in checks]
     assert {result.ok for _, result in got} == {True}
     assert min(counts) >= 4
-    assert max(counts) <= intervals + 1
+    assert max(counts) <= intervals + 2, "its place in each interval, and once for the first sweep"
 
 
 def test_asked_for_out_of_turn_it_comes_at_once() -> None:
@@ -450,3 +493,67 @@ def test_after_a_pause_nothing_piles_up_and_silence_meanwhile_is_not_counted() -
     assert [result for result in after if not result.ok] == []
     times = [sum(result.key == check.key for result in after) for check in healthy]
     assert max(times) <= 2, "one that was under way and one after it, not one for each interval that was missed"
+
+
+def test_a_silent_port_is_down_after_one_timeout_and_not_after_three() -> None:
+    with silent() as port:
+        check = ucc(port, interval_s=60.0, timeout_s=1.0)
+        engine = Engine()
+        engine.set_checks([check])
+        engine.ask_now([check.key])
+        started = time.monotonic()
+        got = run_engine(engine, 2.3)
+        engine.close()
+    assert [result.cause for _, result in got] == [Cause.TIMEOUT] * 3
+    assert got[-1][0] - started < 2.3
+    assert {result.sentence for _, result in got} == {"no answer within 1 s"}
+
+
+def test_an_answer_to_a_later_connect_withdraws_the_silent_ones() -> None:
+    """The first connect meets a full queue; then there is room, as after a lost packet."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.socket())
+        server.bind((ADDRESS, 0))
+        server.listen(0)
+        port = int(server.getsockname()[1])
+        filler = stack.enter_context(socket.socket())
+        filler.connect((ADDRESS, port))
+        check = ucc(port, interval_s=60.0, timeout_s=5.0)
+        engine = Engine()
+        stack.callback(engine.close)
+        engine.set_checks([check])
+        engine.ask_now([check.key])
+        engine.pump(time.monotonic())
+        server.accept()[0].close()
+        got = run_engine(engine, 0.9)
+    assert [result.cause for _, result in got] == [Cause.OK]
+    assert got[0][1].latency_ms is not None
+    assert got[0][1].latency_ms < 200, "of the connect that was answered"
+
+
+def test_one_address_is_not_asked_by_more_connects_than_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pools.probing.engine.HOST_MAX", 3)
+    with silent() as port:
+        checks = [ucc(port, interval_s=60.0, timeout_s=30.0) for _ in range(10)]
+        engine = Engine()
+        engine.set_checks(checks)
+        engine.ask_now([check.key for check in checks])
+        for _ in range(50):
+            engine.pump(time.monotonic())
+            time.sleep(0.01)
+            assert len(engine) <= 3
+        engine.close()
+
+
+def test_where_no_more_descriptors_may_be_opened_it_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    with silent() as port:
+        checks = [ucc(port, interval_s=60.0, timeout_s=30.0) for _ in range(10)]
+        engine = Engine(connects_max=4)
+        engine.set_checks(checks)
+        engine.ask_now([check.key for check in checks])
+        for _ in range(10):
+            engine.pump(time.monotonic())
+        assert len(engine) == 4
+        engine.close()
+    assert [record.message for record in caplog.records if "LimitNOFILE" in record.message] != []
+    assert len(caplog.records) == 1

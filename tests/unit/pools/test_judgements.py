@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from pools.health import CheckKind
+from pools.probing.asking import tcp_result
 from pools.probing.dns import judge_dns
-from pools.probing.engine import tcp_result
 from pools.probing.result import Cause, cause_of_errno, failed, plain
 from pools.probing.tls import judge_certificate, names_host
 from pools.probing.web import Answer, judge_answer, stays_on_host
