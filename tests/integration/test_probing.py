@@ -168,7 +168,7 @@ def test_without_descriptors_the_prober_says_so_and_nothing_is_down() -> None:
         check = ucc(port)
         sweep: TcpSweep[Check] = TcpSweep()
         stack.callback(sweep.close)
-        open_now = len(os.listdir("/proc/self/fd"))
+        open_now = len(list(Path("/proc/self/fd").iterdir()))
         resource.setrlimit(resource.RLIMIT_NOFILE, (open_now + 20, limits[1]))
         try:
             with contextlib.suppress(OSError):
