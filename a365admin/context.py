@@ -33,6 +33,7 @@ _NAV = (
     ("Operations", "dnsops:operations", "arrows-exchange", Capability.VIEW),
     ("Maintenance", "pools:maintenance", "tool", Capability.VIEW),
     ("Move a site", "dnsops:moves", "building", Capability.FAILOVER),
+    ("Clients", "pools:clients", "device-desktop", Capability.VIEW),
     ("Audit log", "audit:log", "history", Capability.VIEW_AUDIT),
     ("Estate", "pools:estate", "sitemap", Capability.EDIT_ESTATE),
     ("People", "accounts:people", "users", Capability.MANAGE_USERS),

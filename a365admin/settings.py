@@ -300,6 +300,15 @@ POOLS: dict[str, Any] = {
     "half_open": env.bool("A365_HALF_OPEN", False),
 }
 
+# The paths of the services that a Web Wallboard is told; a dedicated hostname may have paths of its own.
+CLIENT_PATHS = {
+    "attendant": env.str("A365_ATTENDANT_PATH", "/Attendant"),
+    "dashboard": env.str("A365_DASHBOARD_PATH", "/DashboardService"),
+}
+for _name, _path in CLIENT_PATHS.items():
+    if not _path.startswith("/") or any(char.isspace() or char in "?#" for char in _path):
+        raise _setting_error(f"A365_{_name.upper()}_PATH", _path, "a path that begins with “/”, such as /Attendant")
+
 # Who says what has to be checked. Composed here, so that pools need not know dnsops.
 CHECK_SOURCES = ["pools.services.estate_checks", "dnsops.services.dns_checks"]
 # Who tells the estate's pages what is being switched, and by whom: () -> dict[hostname id, OperationNote].

@@ -47,6 +47,12 @@ def validate_fqdn(text: str) -> None:
         raise ValidationError(f"“{text}” looks like an address; enter a name.")
 
 
+def validate_path(text: str) -> None:
+    """Raise ValidationError unless ``text`` is the path of a URL."""
+    if not text.startswith("/") or any(char.isspace() or char in "?#" or not char.isprintable() for char in text):
+        raise ValidationError(f"A path starts with “/” and has no spaces, “?” or “#”; found “{text}”.")
+
+
 class FqdnField(_CharField):
     """A fully qualified name, kept in lower case without the closing dot."""
 

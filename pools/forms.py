@@ -233,7 +233,7 @@ class UccForm(EstateForm):
 
     class Meta:
         model = Ucc
-        fields: ClassVar = ["name", "description"]
+        fields: ClassVar = ["name", "description", "home_pool"]
 
 
 class TrustedApplicationForm(EstateForm):
@@ -291,7 +291,8 @@ class HostnameForm(EstateForm):
     class Meta:
         model = DedicatedHostname
         fields: ClassVar = [
-            "fqdn", "service_name", "trusted_application_pool", "record_type", "ttl_s", "shares_primary"
+            "fqdn", "service_name", "trusted_application_pool", "record_type", "ttl_s", "shares_primary",
+            "attendant_path", "dashboard_path",
         ]  # fmt: skip
         error_messages: ClassVar = {
             "ttl_s": dict.fromkeys(

@@ -17,7 +17,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
 
-from pools.fields import PORT_VALIDATORS, FqdnField
+from pools.clients.models import ClientInstallation
+from pools.fields import PORT_VALIDATORS, FqdnField, validate_path
 from pools.health import CheckKind, Health
 from pools.history_models import CheckHistory, CheckRoster, HistoryProgress, HostnameDay, HostnameHour
 from pools.maintenance.covering import NOT_COVERED, Covering
@@ -28,6 +29,7 @@ from pools.virtual_services import RealServer, VirtualService, VirtualServiceSta
 __all__ = [
     "CheckHistory",
     "CheckRoster",
+    "ClientInstallation",
     "FqdnField",
     "HistoryProgress",
     "HostnameDay",
@@ -169,6 +171,15 @@ class Ucc(models.Model):
 
     name = models.CharField(max_length=80, unique=True)
     description = models.CharField("what callers know it as", max_length=120, blank=True)
+    home_pool = models.ForeignKey(
+        TrustedApplicationPool,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name="home pool",
+        help_text="The trusted application pool whose hostname its clients use. Needed only where it is in several.",
+    )
 
     class Meta:
         ordering: ClassVar = ["name"]
@@ -258,6 +269,20 @@ class DedicatedHostname(models.Model):
     )
     shares_primary = models.BooleanField(
         "its primary may be another hostname's primary too", default=False, help_text="State this if it is meant."
+    )
+    attendant_path = models.CharField(
+        "path of the Attendant service",
+        max_length=200,
+        blank=True,
+        validators=[validate_path],
+        help_text="Only where it differs from the installation’s. It goes into the URL that a Web Wallboard is told.",
+    )
+    dashboard_path = models.CharField(
+        "path of the Dashboard service",
+        max_length=200,
+        blank=True,
+        validators=[validate_path],
+        help_text="Only where it differs from the installation’s.",
     )
 
     objects = HostnameQuerySet.as_manager()

@@ -9,6 +9,8 @@ from django.db.models import Q, QuerySet
 from django.http import Http404
 
 from pools.cards import Role, ServerCard, ServiceCard, server_card, service_card
+from pools.clients.reads import hostname_values
+from pools.clients.values import ValueGroup, grouped_values
 from pools.health import CheckKind, Health
 from pools.maintenance.models import Maintenance
 from pools.maintenance.reads import attach_covering, maintenances_about
@@ -77,7 +79,7 @@ class HostnamePage:
     dns: Sequence[CheckState]
     servers: Sequence[ServerCard]
     services: Sequence[ServiceCard]
-    settings: Sequence[ClientSetting]
+    settings: Sequence[ValueGroup]
     can_fail_over: bool
 
     @property
@@ -102,26 +104,6 @@ class HostnamePage:
         return bool(self.services) and not self.can_fail_over
 
 
-@dataclass(frozen=True, slots=True)
-class ClientSetting:
-    """A value that somebody types in when a client is installed."""
-
-    client: str
-    asked: str
-    value: str
-
-
-def client_settings(hostname: DedicatedHostname) -> list[ClientSetting]:
-    """What each client is told: the dedicated hostname in place of any server's own name."""
-    name = hostname.fqdn
-    return [
-        ClientSetting("Web Wallboard", "URL of the Attendant service", f"https://{name}/Attendant"),
-        ClientSetting("Web Wallboard", "URL of the Dashboard service", f"https://{name}/DashboardService"),
-        ClientSetting("Snapper, Attendant, Inflight Wallboard", "UCC host name", name),
-        ClientSetting("Webchat Plus", "FQDN of the server", name),
-    ]
-
-
 def hostname_page(hostname: DedicatedHostname) -> HostnamePage:
     """Gather a hostname's page in a fixed number of queries."""
     status = status_of(hostname)
@@ -139,7 +121,7 @@ def hostname_page(hostname: DedicatedHostname) -> HostnamePage:
             for target in targets
             if target.virtual_service
         ],
-        settings=client_settings(hostname),
+        settings=grouped_values(hostname_values(hostname)),
         can_fail_over=len(targets) > 1,
     )
 

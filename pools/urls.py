@@ -15,6 +15,7 @@ urlpatterns = [
     path("servers/<str:name>/", views.server, name="server"),
     path("virtual-services/<str:name>/", views.virtual_service, name="virtual-service"),
     path("maintenance/", include("pools.maintenance.urls")),
+    path("clients/", include("pools.clients.urls")),
     path("estate/", include("pools.edit_urls")),
     path("estate/", include("pools.import_urls")),
 ]

@@ -123,6 +123,36 @@ def fqdn(short_name: str, domain: str = DOMAIN) -> str:
     return f"{short_name.lower()}.{domain}"
 
 
+def clients(address_of_srv3: str) -> tuple[tuple[str, str, str, str], ...]:
+    """Installed clients: kind, place, host or URLs, UCC name. The last six are wrong, each in its own way."""
+    web1, web2 = fqdn("a365web1"), fqdn("a365web2")
+    right = tuple(
+        (kind, f"PC-{number:04}", host, ucc)
+        for number, (kind, host, ucc) in enumerate(
+            [
+                ("snapper", web1, "Sales"),
+                ("snapper", web1, "Service Desk Amsterdam"),
+                ("attendant", web1, "Reception Amsterdam"),
+                ("attendant", web2, "Reception Rotterdam"),
+                ("snapper", web2, "Planning"),
+                ("snapper", fqdn("a365web3"), "Facilities"),
+                ("inflight_wallboard", fqdn("a365web4"), "Customer Care"),
+            ],
+            start=401,
+        )
+    )
+    return (
+        *right,
+        ("web_wallboard", "Lobby Amsterdam", f"https://{web1}/Attendant https://{web1}/DashboardService", ""),
+        ("snapper", "PC-0417", fqdn("SRV1"), "Sales"),
+        ("wallboard", "Hall Rotterdam", address_of_srv3, "Service Desk Rotterdam"),
+        ("attendant", "Reception desk 2", web1, "Reception Rotterdam"),
+        ("webchat_plus", "www1", f"a365old.{DOMAIN}", ""),
+        ("snapper", "PC-0502", web2, "Planing"),
+        ("web_wallboard", "Canteen", f"http://{web1}/Attendant https://{fqdn('SRV2')}/DashboardService", ""),
+    )
+
+
 def pool_of(server: str) -> TrustedApplicationPoolPlan:
     """The trusted application pool that a server belongs to. Raises KeyError for a server that is not in the estate."""
     for pool in POOLS:

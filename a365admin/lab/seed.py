@@ -8,6 +8,7 @@ from a365admin.lab import estate
 from a365admin.lab.config import LabConfig
 from dnsops.models import NameServer, UpdateKey, Zone
 from pools.models import (
+    ClientInstallation,
     DedicatedHostname,
     FailoverTarget,
     FrontEndPool,
@@ -32,6 +33,7 @@ def seed_estate(config: LabConfig) -> None:
     _uccs(pools)
     servers = _servers(config, pools)
     _hostnames(pools, servers)
+    _clients(config)
     _dns(config)
 
 
@@ -104,6 +106,15 @@ def _hostnames(pools: Mapping[str, TrustedApplicationPool], servers: Mapping[str
         hostname.targets.all().delete()
         for order, name in enumerate(plan.targets, start=1):
             FailoverTarget.objects.create(hostname=hostname, server=servers[name], order=order)
+
+
+def _clients(config: LabConfig) -> None:
+    """An inventory of installed clients, a few of which would not follow a failover."""
+    address = next(server.address for server in config.servers if server.name == "SRV3")
+    for kind, place, host, ucc in estate.clients(address):
+        ClientInstallation.objects.update_or_create(
+            kind=kind, place=place, defaults={"host": host, "ucc_name": ucc, "note": ""}
+        )
 
 
 def _dns(config: LabConfig) -> None:

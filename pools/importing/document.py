@@ -103,7 +103,11 @@ UCC = Kind(
     "UCC",
     "UCCs",
     ("name",),
-    (Field("name", "name", Type.NAME, required=True), Field("description", "what callers know it as")),
+    (
+        Field("name", "name", Type.NAME, required=True),
+        Field("description", "what callers know it as"),
+        Field("home_pool", "home pool", Type.REFERENCE, "trusted-application-pool", default=None),
+    ),
 )
 TRUSTED_APPLICATION = Kind(
     "trusted-application",
@@ -152,6 +156,8 @@ HOSTNAME = Kind(
         Field("record_type", "record type", default="CNAME"),
         Field("ttl_s", "TTL (s)", Type.NUMBER, default=60),
         Field("shares_primary", "may share its primary", Type.FLAG, default=False),
+        Field("attendant_path", "path of the Attendant service"),
+        Field("dashboard_path", "path of the Dashboard service"),
         # A server by its full or short name, or a virtual service by its name.
         Field("targets", "targets, best first", Type.REFERENCES, "server", required=True, or_to="virtual-service"),
     ),

@@ -71,6 +71,7 @@ def _rows(kind: Kind) -> Iterator[Any]:
         TRUSTED_APPLICATION_POOL.slug: ["front_end_pool"],
         SERVER.slug: ["trusted_application_pool"],
         TRUSTED_APPLICATION.slug: ["trusted_application_pool", "ucc"],
+        UCC.slug: ["home_pool"],
         HOSTNAME.slug: ["trusted_application_pool"],
         VIRTUAL_SERVICE.slug: ["site", "health_check__ucc"],
     }

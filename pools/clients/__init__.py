@@ -1,0 +1,1 @@
+"""Clients: what is entered in each, and the inventory of those that are installed."""
