@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("a365admin", deadline=None)  # a busy machine is no fault of the code
+settings.load_profile("a365admin")
 
 
 @pytest.hookimpl(trylast=True)
