@@ -59,6 +59,7 @@ class Preflight:
     to_virtual_service: VirtualService | None = None
     from_virtual_service: VirtualService | None = None
     active_operation: FailoverOperation | None = None
+    by_hand: bool = False
 
     @property
     def blocked(self) -> bool:
@@ -302,6 +303,7 @@ class _Gathering:
             from_server=come_from if isinstance(come_from, Server) else None,
             from_virtual_service=come_from if isinstance(come_from, VirtualService) else None,
             active_operation=active,
+            by_hand=wiring.is_by_hand(self.zone),
         )
 
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from dnsops.models import FailoverOperation, NameServer, UpdateKey, Zone
 from dnsops.plan import Change, zone_of
-from dnsops.providers import registry
+from dnsops.providers import manual, registry
 from dnsops.providers.base import Endpoint, KeySetup, Outcome, OutcomeKind, Provider, Setup
 
 # A message with such an outcome was signed with a key that the server accepted.
@@ -66,6 +66,11 @@ def _key_setup(key: UpdateKey) -> KeySetup:
     return KeySetup(
         key.name, key.secret_reference, key.algorithm, key.principal, realm, tuple(key.kdcs.replace(",", " ").split())
     )
+
+
+def is_by_hand(zone: Zone | None) -> bool:
+    """Whether a person makes the changes in this zone."""
+    return zone is not None and zone.provider == manual.KIND.slug
 
 
 def check_writable(zone: Zone, writer: Endpoint, change: Change, *, timeout_s: float) -> Outcome:
