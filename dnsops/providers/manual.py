@@ -134,39 +134,37 @@ def quoted(text: str) -> str:
 def _powershell(change: Change, writer: Endpoint) -> str:
     """One script block: a console runs pasted lines one by one, and would go on after the line that says stop."""
     command, _, said = _COMMANDS[change.expected.rtype]
-    where = f"-ComputerName {quoted(writer.host_name or writer.address)} -ZoneName {quoted(change.zone)}"
+    where = f"ComputerName = {quoted(writer.host_name or writer.address)}; ZoneName = {quoted(change.zone)}"
     name = quoted(_relative(change.name, change.zone))
-    get = f"Get-DnsServerResourceRecord {where} -Name {name} -RRType {command} -Node"
+    get = f"Get-DnsServerResourceRecord @at -Name {name} -RRType {command} -Node"
     planned = quoted(" ".join(sorted(change.expected.values)))
     stop = quoted(f"{change.name} is not what was planned. Nothing was changed: look again in a365admin.")
-    lines = ["& {", "  $ErrorActionPreference = 'Stop'"]
+    lines = ["& {", "  $ErrorActionPreference = 'Stop'", f"  $at = @{{ {where} }}"]
     if change.expected.is_absent:
         lines += [f"  $old = @({get} -ErrorAction SilentlyContinue)", f"  if ($old.Count) {{ throw {stop} }}"]
-        lines += [f"  {line}" for line in _adding(change.new, where, name)]
+        lines += [f"  {line}" for line in _adding(change.new, name)]
     else:
         lines += [
             f"  $old = @({get})",
             f"  $says = ($old | ForEach-Object {{ {said} }} | Sort-Object) -join ' '",
             f"  if ($says -ne {planned}) {{ throw {stop} }}",
-            f"  $old | ForEach-Object {{ Remove-DnsServerResourceRecord {where} -InputObject $_ -Force }}",
+            "  $old | ForEach-Object { Remove-DnsServerResourceRecord @at -InputObject $_ -Force }",
             "  try {",
-            *(f"    {line}" for line in _adding(change.new, where, name)),
+            *(f"    {line}" for line in _adding(change.new, name)),
             "  } catch {  # put the old record back, then say what went wrong",
-            *(f"    {line}" for line in _adding(change.expected, where, name)),
+            *(f"    {line}" for line in _adding(change.expected, name)),
             "    throw",
             "  }",
         ]
     new_command = _COMMANDS[change.new.rtype][0]
-    return "\n".join(
-        [*lines, f"  Get-DnsServerResourceRecord {where} -Name {name} -RRType {new_command} -Node", "}", ""]
-    )
+    return "\n".join([*lines, f"  Get-DnsServerResourceRecord @at -Name {name} -RRType {new_command} -Node", "}", ""])
 
 
-def _adding(rrset: RRset, where: str, name: str) -> list[str]:
+def _adding(rrset: RRset, name: str) -> list[str]:
     command, parameter, _ = _COMMANDS[rrset.rtype]
     ttl = f"([TimeSpan]::FromSeconds({rrset.ttl_s:d}))"
     return [
-        f"Add-DnsServerResourceRecord{command} {where} -Name {name} -{parameter} {quoted(value)} -TimeToLive {ttl}"
+        f"Add-DnsServerResourceRecord{command} @at -Name {name} -{parameter} {quoted(value)} -TimeToLive {ttl}"
         for value in rrset.values
     ]
 

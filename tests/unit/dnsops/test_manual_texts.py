@@ -46,14 +46,14 @@ def strings(powershell: str) -> list[str]:
 
 def test_the_powershell_gets_compares_removes_and_adds_in_one_block() -> None:
     text = commands_for(CHANGE, WRITER).powershell
-    where = "-ComputerName 'dc1.ad.example.com' -ZoneName 'example.com'"
     lines = [line.strip() for line in text.splitlines()]
     assert lines[0] == "& {"
     assert lines[-1] == "}"
-    assert f"$old = @(Get-DnsServerResourceRecord {where} -Name 'a365web1' -RRType CName -Node)" in lines
+    assert "$at = @{ ComputerName = 'dc1.ad.example.com'; ZoneName = 'example.com' }" in lines
+    assert "$old = @(Get-DnsServerResourceRecord @at -Name 'a365web1' -RRType CName -Node)" in lines
     assert "if ($says -ne 'srv1.example.com.') { throw" in text
-    assert f"Remove-DnsServerResourceRecord {where} -InputObject $_ -Force" in text
-    add = f"Add-DnsServerResourceRecordCName {where} -Name 'a365web1' -HostNameAlias"
+    assert "Remove-DnsServerResourceRecord @at -InputObject $_ -Force" in text
+    add = "Add-DnsServerResourceRecordCName @at -Name 'a365web1' -HostNameAlias"
     assert f"{add} 'srv2.example.com.' -TimeToLive ([TimeSpan]::FromSeconds(60))" in lines
     assert text.index("throw") < text.index("Remove-") < text.index("srv2")
     put_back = text[text.index("} catch {") :]
@@ -99,7 +99,7 @@ def test_the_zones_own_name_is_written_as_an_at() -> None:
 
 def test_without_a_host_name_the_address_is_used() -> None:
     text = commands_for(CHANGE, Endpoint("dns1", "2001:db8::1", 53)).powershell
-    assert "-ComputerName '2001:db8::1'" in text
+    assert "ComputerName = '2001:db8::1'" in text
 
 
 @given(st.text(max_size=60))
