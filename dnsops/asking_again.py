@@ -94,6 +94,7 @@ def _end_of(operation: FailoverOperation, plan: Plan, rows: list[verify.Row], pr
             verified=bool(rows),
             late=tuple(row.late for row in rows if row.state is not Seen.NEW),
             service_problem=problem,
+            by_hand=operation.by_hand,
         )
     )
 

@@ -26,6 +26,9 @@ CHECKPOINTS: tuple[str, ...] = (
     "ended",
 )
 
+# Where a person makes the change, it comes by these instead of by those between the check and the reading back.
+BY_HAND_CHECKPOINTS: tuple[str, ...] = ("claimed", "asked_again", "check_recorded", "looked", "waiting_for_hand")
+
 
 def checkpoint(name: str) -> None:
     """Do nothing; in the test environment with ``A365_KILL_AT=name``, end this process with SIGKILL."""

@@ -20,6 +20,7 @@ class Conf:
     verify_min_s: float = 10.0
     verify_max_s: float = 90.0
     lease_s: float = 12.0
+    by_hand_max_s: float = 1800.0
     max_ttl_wait_s: float = 300.0
     pending_max_age_s: float = 600.0
     probe_again_after_s: float = 5.0

@@ -130,6 +130,7 @@ class Ending:
             late=tuple(late),
             service_problem=self.service_problem or self._recorded_problem(),
             refusal=self.refusal,
+            by_hand=self.operation.by_hand,
         )
 
     def _recorded_problem(self) -> str:

@@ -15,13 +15,14 @@ from django.utils import timezone
 
 from a365admin.audit.context import Acting, act_as
 from dnsops import asking, target_health, verify
+from dnsops.by_hand import ByHand
 from dnsops.checkpoints import CHECKPOINTS, checkpoint
 from dnsops.claims import LeaseLostError, claim
 from dnsops.ending import evidence_of
 from dnsops.lifecycle import Seen, StepKind, StepState
 from dnsops.plan import Answer
 from dnsops.safety import Rule, TargetCheck
-from dnsops.writing import MAX_ATTEMPTS, Writing
+from dnsops.writing import MAX_ATTEMPTS
 
 __all__ = ["CHECKPOINTS", "checkpoint", "run", "run_to_end"]
 
@@ -79,7 +80,7 @@ def run_to_end(operation_id: UUID | str, *, owner: str) -> None:
         time.sleep(max((again_at - timezone.now()).total_seconds(), 0.0) + 0.01)
 
 
-class Execution(Writing):
+class Execution(ByHand):
     """One worker's go at one operation, step by step."""
 
     begun = False
@@ -93,7 +94,7 @@ class Execution(Writing):
         if self.claim.step(StepKind.CHECK_AGAIN).state != StepState.WAITING:
             return
         age_s = (timezone.now() - self.operation.created_at).total_seconds()
-        if self.writer is None or not 0 <= age_s < AT_ONCE_S or self.claim.fence > 1:
+        if self.writer is None or self.by_hand or not 0 <= age_s < AT_ONCE_S or self.claim.fence > 1:
             self.claim.set_step(StepKind.CHECK_AGAIN, StepState.RUNNING)
             return
         sentence = (
@@ -111,14 +112,14 @@ class Execution(Writing):
             self.end()
             return None
         if not self.claim.ended(StepKind.READ_BACK):
-            answered = self.claim.step(StepKind.READ_BACK).state == StepState.RUNNING
-            if not (self.begun or (self.read_back() if answered else self._check_again())):
+            if self.by_hand:
+                if (again_at := self._let_change()) is not None:
+                    return again_at
+            else:
+                self._change()
+            if self.seen() is not Seen.NEW:
                 self.end()
                 return None
-            while self.seen() is not Seen.NEW:
-                if not (self.write() or self.read_back()):
-                    self.end()
-                    return None
         if not self.claim.ended(StepKind.VERIFY):
             self._verify()
         if not self.claim.ended(StepKind.WAIT_TTL) and (until := self._wait()) is not None:
@@ -126,6 +127,21 @@ class Execution(Writing):
         self._probe()
         self.end()
         return None
+
+    def _change(self) -> None:
+        """Check again, write and read back, until the writer says the new answer or nothing more can be done."""
+        answered = self.claim.step(StepKind.READ_BACK).state == StepState.RUNNING
+        if self.begun or (self.read_back() if answered else self._check_again()):
+            while self.seen() is not Seen.NEW:
+                if not (self.write() or self.read_back()):
+                    return
+
+    def _let_change(self) -> datetime | None:
+        """Check again, show the commands, and look whether a person has made the change. When to look again."""
+        shown = self.claim.step(StepKind.WRITE).state != StepState.WAITING
+        if not (shown or self._check_again()) or self.seen() is Seen.NEW:
+            return None
+        return self.look()
 
     # ---------------------------------------------------------------------------------------------------- check again
 
@@ -139,7 +155,7 @@ class Execution(Writing):
         if self.seen() is Seen.NEW:
             self._found_as_desired(answers)
             return True
-        self.refusal = self._reason_to_stop(answers)
+        self.refusal = self._reason_to_stop(answers) or (self.why_no_commands() if self.by_hand else "")
         with transaction.atomic():
             self.claim.renew()
             if not self.claim.ended(StepKind.CHECK_AGAIN):
@@ -147,7 +163,10 @@ class Execution(Writing):
                 sentence = self.refusal or f"{self.writer_name} still says {self.plan.change.expected}, as planned."
                 self.claim.set_step(StepKind.CHECK_AGAIN, state, sentence, evidence_of(answers))
             if not self.refusal:
-                self.record_change()
+                if self.by_hand:
+                    self.show_commands()
+                else:
+                    self.record_change()
         checkpoint("check_recorded")
         return not self.refusal
 

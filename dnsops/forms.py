@@ -87,11 +87,10 @@ class UpdateKeyForm(EstateForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["kind"].required = False  # there is a usual one
-
-    def clean_kind(self) -> str:
-        """A TSIG key, unless something else was chosen."""
-        return self.cleaned_data["kind"] or UpdateKey.Kind.TSIG.value
+        if isinstance(self.data, QueryDict) and self.data and "kind" not in self.data:
+            data = self.data.copy()
+            data["kind"] = UpdateKey.Kind.TSIG.value  # the usual one
+            self.data = data
 
     def clean_secret_reference(self) -> str:
         """Refuse what is no reference before anything else looks at it: it may be the secret itself."""

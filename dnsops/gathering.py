@@ -59,6 +59,7 @@ class Preflight:
     to_virtual_service: VirtualService | None = None
     from_virtual_service: VirtualService | None = None
     active_operation: FailoverOperation | None = None
+    by_hand: bool = False
 
     @property
     def blocked(self) -> bool:
@@ -264,15 +265,16 @@ class _Gathering:
         writer = wiring.writer_of(self.endpoints)
         if self.zone is None or writer is None:
             return None, ""
+        said = f"{writer.name} answers; a person makes the change there." if wiring.is_by_hand(self.zone) else ""
         key = (self.zone.pk, self.zone.key, writer)
         if time.monotonic() - _accepted.get(key, float("-inf")) <= self.good_for_s:
-            return True, ""
+            return True, said
         outcome = wiring.check_writable(self.zone, writer, plan.change, timeout_s=self.conf.ask_timeout_s)
         if outcome.kind is not OutcomeKind.READY:
             _accepted.pop(key, None)
             return False, outcome.sentence
         _accepted[key] = time.monotonic()
-        return True, ""
+        return True, said
 
     def _since_last_s(self) -> float | None:
         ended = (
@@ -302,6 +304,7 @@ class _Gathering:
             from_server=come_from if isinstance(come_from, Server) else None,
             from_virtual_service=come_from if isinstance(come_from, VirtualService) else None,
             active_operation=active,
+            by_hand=wiring.is_by_hand(self.zone),
         )
 
 

@@ -116,6 +116,7 @@ class EndFacts:
     ``writes``: every message, in order. ``at_writer``: what the writer said last. ``late``: the authoritative servers
     that did not give the new answer, each as "dns2 says CNAME srv1.example.". ``service_problem``: what the probe
     through the hostname found wrong, or "". ``verified``: whether every server was asked after the write.
+    ``by_hand``: a person was to make the change, and has the commands for it.
     """
 
     to_server: str
@@ -128,6 +129,7 @@ class EndFacts:
     service_problem: str = ""
     refusal: str = ""
     cancelled: bool = False
+    by_hand: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,8 @@ def end_state(facts: EndFacts) -> End:
         return End(OperationState.CANCELLED, "Cancelled before anything was written. DNS is as it was.")
     if facts.at_writer is Seen.NEW:
         return _changed(facts)
+    if facts.by_hand and not facts.writes:
+        return _not_seen_by_hand(facts)
     if Write.ACKNOWLEDGED in facts.writes:
         return _acknowledged_but_not_seen(facts)
     if Write.UNANSWERED in facts.writes:
@@ -194,6 +198,25 @@ def _acknowledged_but_not_seen(facts: EndFacts) -> End:
         f"{facts.writer} confirmed the change to {facts.to_server}, but now says {facts.writer_text}. Look at the "
         f"record on {facts.writer}: somebody may have changed it at the same moment, or another record stands "
         "beside it.",
+    )
+
+
+def _not_seen_by_hand(facts: EndFacts) -> End:
+    """Nothing was sent; but whoever has the commands may have run them, or half of them."""
+    if facts.at_writer is Seen.OLD:
+        reason = facts.refusal or "The change was not made by hand."
+        return End(
+            OperationState.FAILED,
+            f"{reason} {facts.writer} still says {facts.writer_text}. This operation changed nothing: do not run its "
+            "commands any more.",
+        )
+    if facts.at_writer is Seen.OTHER:
+        now = f"{facts.writer} now says {facts.writer_text}, which is neither the old nor the new answer"
+    else:
+        now = f"{facts.writer} does not answer"
+    return End(
+        OperationState.UNKNOWN,
+        f"The change was to be made by hand, and {now}. Put the record right on {facts.writer}; then ask again here.",
     )
 
 

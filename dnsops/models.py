@@ -249,6 +249,9 @@ class FailoverOperation(models.Model):
     lease_owner = models.CharField(max_length=64, blank=True)
     lease_until = models.DateTimeField(null=True)
     fence = models.PositiveIntegerField(default=0, help_text="Counts claims; a worker with an older one may not write.")
+    by_hand = models.BooleanField(default=False, help_text="A person makes the change; we look whether it is done.")
+    hand_done_at = models.DateTimeField(null=True, help_text="When somebody last said that it is done by hand.")
+    hand_done_by = models.CharField(max_length=150, blank=True)
 
     class Meta:
         ordering: ClassVar = ["-created_at"]
@@ -276,6 +279,11 @@ class FailoverOperation(models.Model):
     def to_target(self) -> Server | VirtualService | None:
         """Where it leads, while that is still in the estate."""
         return self.to_server or self.to_virtual_service
+
+    @property
+    def waits_for_hand(self) -> bool:
+        """Whether the commands are shown, and the writer was not yet seen to give the new answer."""
+        return self.by_hand and self.state == OperationState.RUNNING and self.written_at is None
 
 
 class OperationStep(models.Model):

@@ -124,6 +124,15 @@ class MatrixRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Hand:
+    """What a person is to do now, and until when it is waited for."""
+
+    powershell: str
+    nsupdate: str
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class OperationPage:
     """Everything that an operation's page shows."""
 
@@ -138,11 +147,14 @@ class OperationPage:
     countdown_to: datetime | None
     can_verify_again: bool
     mark: str
+    hand: Hand | None = None
 
     @property
     def now_sentence(self) -> str:
         """What it is doing at this moment."""
         running = next((step for step in self.steps if step.state == StepState.RUNNING), None)
+        if self.hand and running:
+            return f"Waiting for the change to be made by hand. {running.sentence}"
         return _STEP_NOW[running.kind] if running else "Waiting for the operations worker …"
 
     @property
@@ -195,13 +207,22 @@ def operation_page(operation: FailoverOperation) -> OperationPage:
         word=word,
         status=status,
         active=operation.state in _ACTIVE,
-        before_write=operation.state in _ACTIVE and (write is None or write.state == StepState.WAITING),
+        before_write=operation.state in _ACTIVE
+        and (write is None or write.state == StepState.WAITING or operation.waits_for_hand),
         steps=[_step_view(step) for step in steps],
         matrix=_matrix(operation, by_kind),
         countdown_to=_countdown(wait),
         can_verify_again=operation.state in {OperationState.INCOMPLETE, OperationState.UNKNOWN},
         mark=operation_mark(operation),
+        hand=_hand(operation, write),
     )
+
+
+def _hand(operation: FailoverOperation, write: OperationStep | None) -> Hand | None:
+    if write is None or write.state != StepState.RUNNING or not operation.waits_for_hand:
+        return None
+    commands = write.evidence.get("commands", {})
+    return Hand(commands.get("powershell", ""), commands.get("nsupdate", ""), _time(write.evidence.get("until")))
 
 
 def _step_view(step: OperationStep) -> StepView:
@@ -303,7 +324,7 @@ def _seen(answer: dict[str, Any], change: dict[str, Any]) -> str:
 
 def operation_mark(operation: FailoverOperation) -> str:
     """A short text that changes whenever something that the page shows has changed."""
-    parts = [operation.state, operation.result]
+    parts = [operation.state, operation.result, str(operation.hand_done_at)]
     for step in operation.steps.all():
         parts += [step.kind, step.state, step.sentence, repr(step.evidence)]
     return hashlib.sha256("|".join(parts).encode()).hexdigest()[:12]

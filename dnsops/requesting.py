@@ -13,7 +13,7 @@ from a365admin.accounts.permissions import Capability, may
 from a365admin.audit import services as audit
 from a365admin.audit.context import acting
 from a365admin.audit.models import Outcome as AuditOutcome
-from dnsops import claims, tasks
+from dnsops import by_hand, claims, tasks
 from dnsops.conf import conf
 from dnsops.gathering import Preflight, active_operation, gather, only_waits
 from dnsops.lifecycle import STEP_ORDER, OperationKind, OperationState, StepState
@@ -286,7 +286,12 @@ def cancel_operation(*, operation: FailoverOperation, user: User) -> None:
             object_name=operation.hostname_fqdn,
         )
         raise RequestRefused("not_permitted", "You may not cancel operations. Ask an operator.")
+    operation.refresh_from_db()
     sentence = f"Cancelled by {user} before anything was written. DNS is as it was."
+    if operation.waits_for_hand:
+        if why := by_hand.why_not_cancel(operation):
+            raise RequestRefused("too_late", why, operation)
+        sentence = by_hand.cancelled_sentence(user)
     with transaction.atomic():
         locked = FailoverOperation.objects.select_for_update().get(pk=operation.pk)
         active = locked.state in {OperationState.PENDING, OperationState.RUNNING}

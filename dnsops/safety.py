@@ -352,7 +352,9 @@ def writer_accepts_key(facts: SafetyFacts) -> Finding | None:
     if facts.writable is None:
         return None
     if facts.writable:
-        return _finding(Rule.WRITER_ACCEPTS_KEY, Level.OK, f"{facts.writer} accepts our key.")
+        return _finding(
+            Rule.WRITER_ACCEPTS_KEY, Level.OK, facts.writable_sentence or f"{facts.writer} accepts our key."
+        )
     return _finding(Rule.WRITER_ACCEPTS_KEY, Level.BLOCK, facts.writable_sentence)
 
 

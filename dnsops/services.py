@@ -9,6 +9,7 @@ from __future__ import annotations
 from dnsops.adopting import adopt_drift, drift_digest, open_drift, remedy_of
 from dnsops.asking_again import retry_verification
 from dnsops.gathering import Preflight, dns_checks, preflight
+from dnsops.handwork import say_done
 from dnsops.requesting import RequestRefused, cancel_operation, request_failover
 from dnsops.safety import Finding, Level
 
@@ -26,4 +27,5 @@ __all__ = [
     "remedy_of",
     "request_failover",
     "retry_verification",
+    "say_done",
 ]

@@ -216,6 +216,9 @@ class _Gathering:
                 found[name] = wiring.check_writable(
                     self.zones[name], writer, plan.change, timeout_s=self.conf.ask_timeout_s
                 )
+                if wiring.is_by_hand(self.zones[name]):
+                    said = f"Zone {name} is changed by hand, one hostname after the other, each from its own page."
+                    found[name] = Outcome(OutcomeKind.BY_HAND, "", said)
         return found
 
 

@@ -183,6 +183,18 @@ def cancel(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 
 @require_POST
 @require(Capability.FAILOVER)
+def done_by_hand(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Somebody says that they have made the change by hand: it is looked at now."""
+    found = get_object_or_404(FailoverOperation, pk=pk)
+    try:
+        services.say_done(operation=found, user=request.user)  # type: ignore[arg-type]
+    except services.RequestRefused as refused:
+        return _after(request, found, "", refused.sentence)
+    return _after(request, found, "Looking now. Only what DNS says counts.", "")
+
+
+@require_POST
+@require(Capability.FAILOVER)
 def verify_again(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """Ask every server again, after an end that left something open."""
     found = get_object_or_404(FailoverOperation, pk=pk)

@@ -6,17 +6,20 @@ import time
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import cast
 
 from django.conf import settings
 from django.utils import timezone
 
 from dnsops.models import FailoverOperation, NameServer, UpdateKey, Zone
 from dnsops.plan import Change, zone_of
-from dnsops.providers import registry
-from dnsops.providers.base import Endpoint, KeySetup, Outcome, OutcomeKind, Provider, Setup
+from dnsops.providers import manual, registry
+from dnsops.providers.base import Endpoint, KeepsTickets, KeySetup, Outcome, OutcomeKind, Provider, Setup
+from dnsops.secrets import SecretError
 
 # A message with such an outcome was signed with a key that the server accepted.
 ACCEPTED = frozenset({OutcomeKind.APPLIED, OutcomeKind.CONFLICT, OutcomeKind.READY, OutcomeKind.DENIED})
+FIRST_TICKET_S = 4.0
 NOTE_AGAIN_AFTER = timedelta(minutes=10)
 
 
@@ -68,14 +71,31 @@ def _key_setup(key: UpdateKey) -> KeySetup:
     )
 
 
+def is_by_hand(zone: Zone | None) -> bool:
+    """Whether a person makes the changes in this zone."""
+    return zone is not None and zone.provider == manual.KIND.slug
+
+
 def check_writable(zone: Zone, writer: Endpoint, change: Change, *, timeout_s: float) -> Outcome:
     """Whether the writer accepts our key for this zone; changes nothing."""
     provider = provider_for(zone, writer)
     if provider is None:
         return Outcome(OutcomeKind.CONFIG, "", f"{why_no_provider(zone)} So nothing can be changed.")
+    if not _ready_to_sign(provider, writer):
+        timeout_s = max(timeout_s, FIRST_TICKET_S)
     outcome = provider.check_writable(change, deadline=time.monotonic() + timeout_s)
     note_accepted(zone, outcome)
     return outcome
+
+
+def _ready_to_sign(provider: Provider, writer: Endpoint) -> bool:
+    """Whether signing needs nothing to be fetched first."""
+    if not provider.capabilities.tickets:
+        return True
+    try:
+        return cast("KeepsTickets", provider).kept_until(writer) is not None
+    except SecretError:
+        return True  # it will say so by itself, at once
 
 
 def why_no_provider(zone: Zone) -> str:

@@ -42,7 +42,8 @@ def try_zone(zone: Zone) -> list[Line]:
     nothing = RRset("CNAME", 60, (f"{_PROBE}.invalid.",))
     change = Change(zone.name, f"{_PROBE}.{zone.name}", expected=nothing, new=nothing)
     outcome = wiring.check_writable(zone, writer, change, timeout_s=TIMEOUT_S)
-    signed = Line(f"Key at {writer.name}", outcome.kind is OutcomeKind.READY, outcome.sentence)
+    what = "By hand" if wiring.is_by_hand(zone) else "Key"
+    signed = Line(f"{what} at {writer.name}", outcome.kind is OutcomeKind.READY, outcome.sentence)
     return [*lines, signed, *_tickets(zone, writer)]
 
 

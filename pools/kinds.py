@@ -39,6 +39,11 @@ class Kind:
     """What to do about what uses an object, where that is more than to change or delete it."""
 
     @property
+    def one(self) -> str:
+        """The word with its article: a zone, an update key."""
+        return f"{'an' if self.word[0] in 'aeio' or self.word.startswith('update') else 'a'} {self.word}"
+
+    @property
     def model(self) -> type[models.Model]:
         """The model behind it."""
         model: type[models.Model] = self.form._meta.model

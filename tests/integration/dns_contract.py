@@ -167,15 +167,14 @@ def assert_is(outcome: Outcome, kinds: OutcomeKind | Kinds, *words: str) -> None
         assert word in outcome.sentence, outcome.sentence
 
 
-class ProviderContract:
-    """What every provider must do on every server. The class variables are what servers say differently."""
+class ChangingContract:
+    """What every way of changing DNS must do on every server. The class variables are what servers say differently."""
 
-    wrong_key: ClassVar[tuple[Kinds, str]] = (AUTH, "does not know key stranger")
-    wrong_secret: ClassVar[tuple[Kinds, str]] = (AUTH, "secret")
-    wrong_clock: ClassVar[tuple[Kinds, str]] = ((OutcomeKind.CLOCK,), "NTP")
     not_allowed: ClassVar[tuple[Kinds, str]] = (DENIED, "REFUSED")
     not_served: ClassVar[tuple[Kinds, str]] = (CONFIG, "other.example")
     read_only: ClassVar[tuple[Kinds, str]] = (DENIED, "REFUSED")
+    down: ClassVar[str] = "could not be reached"
+    again: ClassVar[tuple[Kinds, str]] = ((OutcomeKind.CONFLICT,), "no longer")
 
     @pytest.fixture
     def server(self, running: Server) -> Server:
@@ -193,11 +192,6 @@ class ProviderContract:
         assert server.says() is None
         assert_is(server.provider().change(creating, deadline=soon()), OutcomeKind.APPLIED)
         assert server.says() == server.value(2)
-
-    @pytest.fixture
-    def proxy(self, server: Server) -> Iterator[DnsProxy]:
-        with proxy_before(server.writer) as proxy:
-            yield proxy
 
     def test_it_applies_a_change_and_every_server_says_so(self, server: Server) -> None:
         outcome = server.provider().change(server.change(1, 2), deadline=soon())
@@ -218,7 +212,7 @@ class ProviderContract:
         provider, change = server.provider(), server.change(1, 2)
         provider.change(change, deadline=soon())
         outcome = provider.change(change, deadline=soon())
-        assert_is(outcome, OutcomeKind.CONFLICT, "no longer", "not made")
+        assert_is(outcome, *self.again)
         assert provider.read(server.writer, server.name, deadline=soon()).rrset == change.new
 
     def test_a_change_from_a_stale_value_is_a_conflict_and_changes_nothing(self, server: Server) -> None:
@@ -237,6 +231,58 @@ class ProviderContract:
         assert kinds.count(OutcomeKind.CONFLICT) == RACERS - 1, kinds
         winner = 100 + kinds.index(OutcomeKind.APPLIED)
         assert server.says() == server.value(winner)
+
+    def test_a_name_that_may_not_be_changed_is_denied(self, server: Server) -> None:
+        kinds, words = self.not_allowed
+        old = answer_of(server.writer, server.denied_name).rrset
+        assert old is not None
+        new = replace(old, values=("127.0.0.99",) if old.rtype == "A" else (f"srv99.{server.zone}.",))
+        outcome = server.provider().change(Change(server.zone, server.denied_name, old, new), deadline=soon())
+        assert_is(outcome, kinds, words)
+        assert_says_that_nothing_was_changed(outcome)
+        assert answer_of(server.writer, server.denied_name).rrset == old
+
+    def test_a_zone_that_is_not_served_is_a_mistake_of_the_configuration(self, server: Server) -> None:
+        kinds, words = self.not_served
+        old, new = RRset("CNAME", 30, ("a.other.example.",)), RRset("CNAME", 30, ("b.other.example.",))
+        change = Change("other.example", "www.other.example", old, new)
+        outcome = server.provider().change(change, deadline=soon())
+        assert_is(outcome, kinds, words)
+        assert_says_that_nothing_was_changed(outcome)
+
+    def test_a_zone_that_takes_no_updates_says_so(self, server: Server) -> None:
+        kinds, words = self.read_only
+        endpoint, change = server.frozen_change()
+        wait_until(lambda: answer_of(endpoint, change.name).rrset == change.expected, message="it is not as it was")
+        outcome = server.provider(endpoint).change(change, deadline=soon())
+        assert_is(outcome, kinds, words)
+        assert_says_that_nothing_was_changed(outcome)
+        assert answer_of(endpoint, change.name).rrset == change.expected
+
+    def test_a_server_that_is_down_cannot_be_reached_and_nothing_was_sent(self, server: Server) -> None:
+        nobody = replace(server.writer, address="127.0.0.1", port=bind.free_port())
+        outcome = server.provider(nobody).change(server.change(1, 2), deadline=soon())
+        assert_is(outcome, OutcomeKind.UNREACHABLE, self.down, "nothing listens there")
+        assert_says_that_nothing_was_changed(outcome)
+        assert server.provider(nobody).read(nobody, server.name, deadline=soon(1)).error == "nothing listens there"
+
+    def test_asking_whether_it_is_writable_changes_nothing(self, server: Server) -> None:
+        assert_is(server.provider().check_writable(server.change(1, 2), deadline=soon()), OutcomeKind.READY)
+        assert_is(server.provider().check_writable(server.change(3, 2), deadline=soon()), OutcomeKind.READY)
+        assert server.says() == server.value(1)
+
+
+class ProviderContract(ChangingContract):
+    """What every provider that signs must do besides."""
+
+    wrong_key: ClassVar[tuple[Kinds, str]] = (AUTH, "does not know key stranger")
+    wrong_secret: ClassVar[tuple[Kinds, str]] = (AUTH, "secret")
+    wrong_clock: ClassVar[tuple[Kinds, str]] = ((OutcomeKind.CLOCK,), "NTP")
+
+    @pytest.fixture
+    def proxy(self, server: Server) -> Iterator[DnsProxy]:
+        with proxy_before(server.writer) as proxy:
+            yield proxy
 
     def test_a_key_that_the_server_does_not_know_says_so(self, server: Server) -> None:
         kinds, words = self.wrong_key
@@ -277,40 +323,6 @@ class ProviderContract:
             return sign(wire, key, rdata, now - 600, *rest)  # type: ignore[no-untyped-call]
 
         monkeypatch.setattr(dns.tsig, "sign", late)
-
-    def test_a_name_that_may_not_be_changed_is_denied(self, server: Server) -> None:
-        kinds, words = self.not_allowed
-        old = answer_of(server.writer, server.denied_name).rrset
-        assert old is not None
-        new = replace(old, values=("127.0.0.99",) if old.rtype == "A" else (f"srv99.{server.zone}.",))
-        outcome = server.provider().change(Change(server.zone, server.denied_name, old, new), deadline=soon())
-        assert_is(outcome, kinds, words)
-        assert_says_that_nothing_was_changed(outcome)
-        assert answer_of(server.writer, server.denied_name).rrset == old
-
-    def test_a_zone_that_is_not_served_is_a_mistake_of_the_configuration(self, server: Server) -> None:
-        kinds, words = self.not_served
-        old, new = RRset("CNAME", 30, ("a.other.example.",)), RRset("CNAME", 30, ("b.other.example.",))
-        change = Change("other.example", "www.other.example", old, new)
-        outcome = server.provider().change(change, deadline=soon())
-        assert_is(outcome, kinds, words)
-        assert_says_that_nothing_was_changed(outcome)
-
-    def test_a_zone_that_takes_no_updates_says_so(self, server: Server) -> None:
-        kinds, words = self.read_only
-        endpoint, change = server.frozen_change()
-        wait_until(lambda: answer_of(endpoint, change.name).rrset == change.expected, message="it is not as it was")
-        outcome = server.provider(endpoint).change(change, deadline=soon())
-        assert_is(outcome, kinds, words)
-        assert_says_that_nothing_was_changed(outcome)
-        assert answer_of(endpoint, change.name).rrset == change.expected
-
-    def test_a_server_that_is_down_cannot_be_reached_and_nothing_was_sent(self, server: Server) -> None:
-        nobody = replace(server.writer, address="127.0.0.1", port=bind.free_port())
-        outcome = server.provider(nobody).change(server.change(1, 2), deadline=soon())
-        assert_is(outcome, OutcomeKind.UNREACHABLE, "could not be reached", "nothing listens there")
-        assert_says_that_nothing_was_changed(outcome)
-        assert server.provider(nobody).read(nobody, server.name, deadline=soon(1)).error == "nothing listens there"
 
     def test_a_silent_server_leaves_it_unknown_and_takes_no_longer_than_the_deadline(
         self, server: Server, proxy: DnsProxy
@@ -354,11 +366,6 @@ class ProviderContract:
         assert not outcome.authenticated
         assert bool(outcome.evidence.get("echoed")) == mode.startswith("echoed")
         assert server.says() == server.value(2 if changed else 1)
-
-    def test_asking_whether_it_is_writable_changes_nothing(self, server: Server) -> None:
-        assert_is(server.provider().check_writable(server.change(1, 2), deadline=soon()), OutcomeKind.READY)
-        assert_is(server.provider().check_writable(server.change(3, 2), deadline=soon()), OutcomeKind.READY)
-        assert server.says() == server.value(1)
 
     def test_no_outcome_shows_a_secret(self, server: Server) -> None:
         outcome = server.provider().change(server.change(1, 2), deadline=soon())

@@ -71,6 +71,13 @@ def do_request(fqdn: str, to: str) -> dict[str, Any]:
     return {"id": str(operation.pk), "state": operation.state, "result": operation.result}
 
 
+def do_provider(slug: str) -> dict[str, Any]:
+    """Choose how the demo's zone is changed."""
+    from dnsops.models import Zone
+
+    return {"rows": Zone.objects.update(provider=slug)}
+
+
 def do_run(id: str, kill_at: str = "") -> dict[str, Any]:  # noqa: A002 (the protocol's word)
     """Carry it out in a child; return the signal that ended the child, 0 for none."""
     from django.db import connections

@@ -15,7 +15,7 @@ import pytest
 
 from a365admin.lab.embedded import RunningLab, running_lab
 from dnsops.asking import Question, ask
-from dnsops.checkpoints import CHECKPOINTS
+from dnsops.checkpoints import BY_HAND_CHECKPOINTS, CHECKPOINTS
 from dnsops.providers.base import Endpoint
 from tests.integration.bind import free_port
 
@@ -154,6 +154,29 @@ def test_killed_at_any_point_and_dns_changed_by_somebody_else_it_never_claims_su
     report = process.ask("report", id=operation)
     assert report["state"] in ({"failed"} if name in SURELY_NOT_SENT else {"unknown", "incomplete"}), report
     assert says(endpoints(lab)[0]) == "SRV9"
+    assert report["ended_entries"] == 1
+
+
+@pytest.mark.parametrize("name", [*BY_HAND_CHECKPOINTS, "read_back_recorded"])
+def test_killed_while_a_person_makes_the_change_it_is_taken_up_and_ends_truly(
+    lab: RunningLab, process: OperationProcess, name: str
+) -> None:
+    process.ask("provider", slug="manual")
+    try:
+        operation = process.ask("request", fqdn=HOSTNAME, to="SRV2")["id"]
+        if name == "read_back_recorded":
+            process.ask("run", id=operation, kill_at="waiting_for_hand")
+            lab.client.edit(HOSTNAME, "srv2.lab.example")
+            process.ask("expire", id=operation)
+        assert process.ask("run", id=operation, kill_at=name)["signal"] == signal.SIGKILL
+        lab.client.edit(HOSTNAME, "srv2.lab.example")
+        process.ask("expire", id=operation)
+        assert process.ask("run", id=operation)["code"] == 0
+    finally:
+        process.ask("provider", slug="rfc2136")
+    report = process.ask("report", id=operation)
+    assert report["state"] == "succeeded", report
+    assert report["changes"] == ([] if name in {"claimed", "asked_again"} else ["applied"])
     assert report["ended_entries"] == 1
 
 

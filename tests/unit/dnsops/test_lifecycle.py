@@ -36,6 +36,7 @@ EVERYTHING = st.builds(
     service_problem=st.sampled_from(["", "UCC 6001: refused."]),
     refusal=st.sampled_from(["", "dns1 refused the change."]),
     cancelled=st.booleans(),
+    by_hand=st.booleans(),
 )
 
 
@@ -89,6 +90,8 @@ def test_nothing_changed_is_claimed_only_where_every_message_was_refused(known: 
     if end.state in {State.FAILED, State.CANCELLED}:
         assert known.at_writer is not Seen.NEW or known.cancelled
         assert set(known.writes) <= {Write.REFUSED, Write.CONFLICT}
+        # Whoever has the commands may have run them: only the old answer itself proves that nobody has.
+        assert not known.by_hand or known.at_writer is Seen.OLD or known.writes or known.cancelled
         assert "nothing" in end.sentence or "anything" in end.sentence
 
 
@@ -134,6 +137,10 @@ def test_more_messages_without_an_answer_never_make_it_surer(known: EndFacts) ->
         (facts(Write.REFUSED, at_writer=Seen.OLD, refusal="No."), State.FAILED, "No. This operation changed nothing."),
         (facts(Write.CONFLICT, at_writer=Seen.OTHER, refusal="No."), State.FAILED, "dns1 now says CNAME srv7."),
         (facts(at_writer=Seen.SILENT), State.FAILED, "changed nothing"),
+        (facts(at_writer=Seen.OLD, by_hand=True), State.FAILED, "do not run its commands any more"),
+        (facts(at_writer=Seen.OTHER, by_hand=True), State.UNKNOWN, "neither the old nor the new"),
+        (facts(at_writer=Seen.ERROR, by_hand=True), State.UNKNOWN, "dns1 does not answer"),
+        (facts(Write.ACKNOWLEDGED, by_hand=True), State.SUCCEEDED, "Every DNS server answers SRV2."),
         (facts(at_writer=Seen.OLD, cancelled=True), State.CANCELLED, "Cancelled before anything was written"),
     ],
 )

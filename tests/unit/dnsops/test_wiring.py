@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import logging
+import sys
+import time
 from datetime import timedelta
+from pathlib import Path
+from typing import ClassVar
 
 import pytest
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
-from dnsops import wiring
+from a365admin.accounts.models import Role
+from dnsops import providers, warming, wiring, zone_test
 from dnsops.models import NameServer, UpdateKey, Zone
+from dnsops.plan import Answer, Change, RRset
 from dnsops.providers import registry
-from dnsops.providers.base import Endpoint, Outcome, OutcomeKind
+from dnsops.providers.base import Capabilities, Endpoint, Outcome, OutcomeKind
+from dnsops.providers.manual import Manual
+from dnsops.secrets import SecretError
+from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -99,3 +111,110 @@ def test_a_way_that_is_gone_or_a_key_that_is_missing_is_said(zone: Zone) -> None
     zone.provider = "gone"
     assert wiring.provider_for(zone, writer) is None
     assert "“gone”, which is not known here" in wiring.why_no_provider(zone)
+
+
+PIGEON = """
+from dnsops.providers.base import ProviderKind
+from dnsops.providers.manual import Manual
+
+KIND = ProviderKind("pigeon", "By carrier pigeon", "", lambda setup: Manual(setup.endpoints[0], setup.endpoints))
+"""
+
+
+def test_a_new_way_of_changing_dns_is_one_file(
+    zone: Zone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client: Client
+) -> None:
+    (tmp_path / "pigeon.py").write_text(PIGEON)
+    monkeypatch.setattr(providers, "__path__", [*providers.__path__, str(tmp_path)])
+    registry.kinds.cache_clear()
+    try:
+        client.force_login(UserFactory.create(role=Role.ADMINISTRATOR))
+        data = {"name": "pigeon.example", "provider": "pigeon"}
+        assert client.post(reverse("dnsops:dns-add", args=["zone"]), data).status_code == 302
+        assert "By carrier pigeon" in client.get(reverse("dnsops:dns-list")).content.decode()
+        provider = wiring.provider_for(Zone.objects.get(name="pigeon.example"), wiring.endpoints_of(zone)[0])
+        assert provider is not None
+        assert provider.endpoints[0].name == "dns1"
+    finally:
+        registry.kinds.cache_clear()
+        sys.modules.pop("dnsops.providers.pigeon", None)
+
+
+class Keeper(Manual):
+    """Keeps tickets, or says why it cannot."""
+
+    problems: ClassVar[dict[str, str]] = {}
+    until: ClassVar[float | None] = None
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(tickets=True)
+
+    def keep_warm(self, *, deadline: float) -> dict[Endpoint, str]:
+        if "keytab" in self.problems:
+            raise SecretError(self.problems["keytab"])
+        return {self.writer: self.problems["kdc"]} if "kdc" in self.problems else {}
+
+    def kept_until(self, endpoint: Endpoint) -> float | None:
+        return self.until
+
+
+@pytest.fixture
+def keeper(zone: Zone, monkeypatch: pytest.MonkeyPatch) -> type[Keeper]:
+    monkeypatch.setattr(wiring, "provider_for", lambda zone, writer: Keeper(writer))
+    monkeypatch.setattr(Keeper, "problems", {})
+    monkeypatch.setattr(Keeper, "until", None)
+    monkeypatch.setattr(warming, "_said", {})
+    return Keeper
+
+
+def test_tickets_that_cannot_be_renewed_are_logged_when_it_begins_and_when_it_ends(
+    keeper: type[Keeper], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    warming.keep_warm()
+    assert caplog.messages == []
+    for _ in range(3):
+        keeper.problems = {"kdc": "No KDC gives one."}
+        warming.keep_warm()
+    assert caplog.messages == ["Tickets for zone example.com are not renewed. dns1: No KDC gives one."]
+    keeper.problems = {"keytab": "The keytab cannot be read."}
+    warming.keep_warm()
+    assert "The keytab cannot be read." in caplog.messages[-1]
+    keeper.problems = {}
+    warming.keep_warm()
+    warming.keep_warm()
+    assert caplog.messages[2:] == ["Tickets for zone example.com are renewed again."]
+
+
+def test_testing_a_zone_says_for_how_long_a_ticket_is_kept(
+    keeper: type[Keeper], zone: Zone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zone_test, "ask", lambda endpoint, name, *, timeout_s: Answer(endpoint.name, "silent"))
+    monkeypatch.setattr(Manual, "read", lambda self, endpoint, name, *, deadline: Answer(endpoint.name, "silent"))
+    keeper.until = time.time() + 9 * 3600
+    lines = {line.what: line for line in zone_test.try_zone(zone)}
+    assert lines["Ticket for dns1"].ok
+    assert "kept for 9.0 h" in lines["Ticket for dns1"].sentence
+    keeper.until, keeper.problems = None, {"kdc": "No KDC gives one."}
+    lines = {line.what: line for line in zone_test.try_zone(zone)}
+    assert not lines["Ticket for dns1"].ok
+    assert lines["Ticket for dns1"].sentence == "No KDC gives one."
+    keeper.problems = {"keytab": "The keytab cannot be read."}
+    assert not {line.what: line for line in zone_test.try_zone(zone)}["Tickets"].ok
+
+
+def test_a_first_ticket_gets_the_time_that_it_takes(keeper: type[Keeper], zone: Zone) -> None:
+    change = Change("example.com", "a.example.com", RRset("CNAME", 60, ("b.",)), RRset("CNAME", 60, ("c.",)))
+    given: list[float] = []
+
+    def check(self: Keeper, change: Change, *, deadline: float) -> Outcome:
+        given.append(deadline - time.monotonic())
+        return Outcome(OutcomeKind.READY, "", "")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Keeper, "check_writable", check)
+        wiring.check_writable(zone, wiring.endpoints_of(zone)[0], change, timeout_s=1)
+        keeper.until = time.time() + 3600
+        wiring.check_writable(zone, wiring.endpoints_of(zone)[0], change, timeout_s=1)
+    assert given[0] > 1 >= given[1]

@@ -222,3 +222,42 @@ def test_the_list_is_paged_and_filtered(sign_in: SignIn, world: World) -> None:
     assert page.count("<tr>") == 51
     assert "a needle" in browser.get(reverse("dnsops:operations") + "?q=needle&show=succeeded").content.decode()
     assert "Nothing matches" in browser.get(reverse("dnsops:operations") + "?q=needle&show=failed").content.decode()
+
+
+@pytest.fixture
+def waiting(world: World) -> FailoverOperation:
+    operation = FailoverOperationFactory.create(
+        hostname=world.hostname, state=OperationState.RUNNING.value, by_hand=True
+    )
+    commands = {"powershell": "& {\n  Get-DnsServerResourceRecord 'x' <b>\n}\n", "nsupdate": "send\n"}
+    evidence = {"commands": commands, "until": "2030-01-01T00:00:00+00:00"}
+    OperationStepFactory.create(operation=operation, kind="write", state="running", order=2, evidence=evidence)
+    return operation
+
+
+def test_an_operation_that_waits_for_a_hand_shows_the_commands_to_copy(
+    sign_in: SignIn, waiting: FailoverOperation
+) -> None:
+    page = sign_in(Role.OPERATOR).get(waiting.get_absolute_url()).content.decode()
+    assert "Do this now, by hand" in page
+    assert "Get-DnsServerResourceRecord &#x27;x&#x27; &lt;b&gt;" in page
+    assert 'data-copy="send' in page
+    assert "I have done it" in page
+    assert "Cancel" in page
+    page = sign_in(Role.AUDITOR).get(waiting.get_absolute_url()).content.decode()
+    assert "Do this now, by hand" in page
+    assert "I have done it" not in page
+
+
+def test_saying_that_it_is_done_is_a_post_for_operators(sign_in: SignIn, waiting: FailoverOperation) -> None:
+    url = reverse("dnsops:done-by-hand", args=[waiting.pk])
+    assert sign_in(Role.AUDITOR).post(url).status_code == 403
+    browser = sign_in(Role.OPERATOR)
+    assert browser.get(url).status_code == 405
+    assert browser.post(url).status_code == 302
+    waiting.refresh_from_db()
+    assert waiting.hand_done_at is not None
+    FailoverOperation.objects.filter(pk=waiting.pk).update(state=OperationState.SUCCEEDED.value)
+    page = browser.post(url, follow=True).content.decode()
+    assert "no longer waits for anybody" in page
+    assert browser.post(reverse("dnsops:done-by-hand", args=[uuid.uuid4()])).status_code == 404
