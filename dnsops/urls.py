@@ -15,6 +15,7 @@ urlpatterns = [
     path("operations/", views.operations, name="operations"),
     path("operations/<uuid:pk>/", views.operation, name="operation"),
     path("operations/<uuid:pk>/cancel/", views.cancel, name="cancel"),
+    path("operations/<uuid:pk>/resolvers/", views.ask_resolvers, name="ask-resolvers"),
     path("operations/<uuid:pk>/verify-again/", views.verify_again, name="verify-again"),
     path("moves/", move_views.moves, name="moves"),
     path("moves/new/", move_views.new, name="move-new"),
