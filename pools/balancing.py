@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from pools.facts import PROBERS_OWN, ServerFacts, ServerVerdict, VirtualServiceFacts
+from pools.facts import PROBERS_OWN, CheckFact, ServerFacts, ServerVerdict, VirtualServiceFacts
 from pools.health import Health, Situation
 
 
@@ -61,16 +61,18 @@ def seems_removed(service: VirtualServiceFacts) -> bool:
 
 
 def _vip_dead(service: VirtualServiceFacts, server: ServerFacts | None) -> ServerVerdict | None:
-    if not service.vip.bad:
+    """Nothing comes through the VIP. HAProxy still accepts connections then, and closes them; others refuse them."""
+    closed = all(service.check_on(one).bad for one in service.real_servers)
+    if not service.vip.bad and not (service.web.bad and closed):
         return None
     fit = [one for one in service.real_servers if service.check_on(one).answers]
     if fit:
         why = f"{names(fit)} would be fit: the load balancer itself seems to be down, or has taken {_them(fit)} out"
-    elif all(service.check_on(one).bad for one in service.real_servers):
+    elif closed:
         why = f"UCC port {service.check_port} is closed on {names(service.real_servers)}: no real server is left"
     else:
         why = "whether a real server is fit is not known"
-    said = service.vip.sentence.partition(":")[0]
+    said = _short(service.vip if service.vip.bad else service.web)
     phrase = f"VIP of {service.name} ({service.address}:{service.port}): {said}; {why}"
     return ServerVerdict(Health.DOWN, Situation.SERVER_DOWN, phrase)
 
@@ -82,7 +84,7 @@ def _dead_behind_green(service: VirtualServiceFacts, server: ServerFacts | None)
     through = service.web.answers and not service.balancer_is_read
     phrase = (
         f"web services of {server.name} are dead behind a green health check "
-        f"({server.web.sentence.partition(':')[0]}): the load balancer of {service.name} checks only "
+        f"({_short(server.web)}): the load balancer of {service.name} checks only "
         f"UCC port {service.check_port}, and does not see it"
     )
     return ServerVerdict(Health.DEGRADED if through else Health.DOWN, Situation.BEHIND_GREEN, phrase)
@@ -113,9 +115,9 @@ def _disagrees(
     if server is None and service.in_use:
         phrase = f"uses {names(service.in_use)}, which is none of its real servers here"
     elif server is None:
-        phrase = "says that no real server is up, but its VIP answers"
+        phrase = "says that no real server is up, but the web services answer through it"
     elif service.check_on(server).bad:
-        found = service.check_on(server).sentence.partition(":")[0]
+        found = _short(service.check_on(server))
         phrase = f"uses {server.name}, whose UCC port {service.check_port} we find {found}"
     else:
         return None
@@ -134,6 +136,8 @@ def _small_faults(service: VirtualServiceFacts, server: ServerFacts | None) -> S
         why = _why_not_ready(other)
         if other is not server and why and not other.in_maintenance:
             phrase = f"real server {other.name} could not take over: {why}"
+            if server is not None and other is service.real_servers[0]:
+                phrase = f"the load balancer of {service.name} uses {server.name} instead of {other.name}: {why}"
             return ServerVerdict(Health.DEGRADED, Situation.STANDBY_NOT_READY, phrase)
     return None
 
@@ -146,7 +150,7 @@ def _why_not_ready(server: ServerFacts) -> str:
         return f"its certificate: {server.cert.sentence}"
     bad = sorted(ucc.port for ucc in server.uccs if ucc.check.bad)
     if bad and (server.standby_runs_ucc or len(bad) < len(server.uccs)):
-        return f"UCC {', '.join(map(str, bad[:4]))} {'do' if len(bad) > 1 else 'does'} not answer there"
+        return f"UCC {', '.join(map(str, bad[:4]))} {'do' if len(bad) > 1 else 'does'} not answer on {server.name}"
     return ""
 
 
@@ -202,7 +206,8 @@ def judge_move(
         said = f"the health check's port answers on {new.name} and no longer on {old.name}"
         return Move(None, f"By what can be seen from here: {said}. Its statistics are not read, so it is not timed.")
     if closed is None:
-        return Move(None, f"Our own check had not found port {service.check_port} of {old.name} closed.")
+        why = f"Our own check had not found port {service.check_port} of {old.name} closed by then"
+        return Move(None, f"{why}: the load balancer was quicker, or was told to.")
     took_s = round(begun - closed, 1)
     if took_s <= 0:
         return Move(
@@ -215,6 +220,11 @@ def names(servers: Sequence[ServerFacts | str]) -> str:
     """“SRV1 and SRV2”."""
     said = [server if isinstance(server, str) else server.name for server in servers]
     return said[0] if len(said) == 1 else f"{', '.join(said[:-1])} and {said[-1]}" if said else "no server"
+
+
+def _short(fact: CheckFact) -> str:
+    """The first words of what a check said."""
+    return fact.sentence.partition(":")[0]
 
 
 def _all(service: VirtualServiceFacts) -> str:

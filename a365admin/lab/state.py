@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from a365admin.lab.faults import DnsFault, ResolverFault, ServerFault
+from a365admin.lab.faults import BalancerFault, DnsFault, ResolverFault, ServerFault
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class KeptState:
     servers: Mapping[str, ServerState] = field(default_factory=dict)
     dns: Mapping[str, frozenset[DnsFault]] = field(default_factory=dict)
     resolvers: Mapping[str, frozenset[ResolverFault]] = field(default_factory=dict)
+    balancers: Mapping[str, frozenset[BalancerFault]] = field(default_factory=dict)
 
 
 def to_json(state: KeptState) -> str:
@@ -34,6 +35,7 @@ def to_json(state: KeptState) -> str:
         },
         "dns": {name: sorted(faults) for name, faults in state.dns.items()},
         "resolvers": {name: sorted(faults) for name, faults in state.resolvers.items()},
+        "balancers": {name: sorted(faults) for name, faults in state.balancers.items()},
     }
     return json.dumps(document, indent=1) + "\n"
 
@@ -50,5 +52,9 @@ def from_json(text: str) -> KeptState:
         {
             name: frozenset(ResolverFault(fault) for fault in faults)
             for name, faults in document.get("resolvers", {}).items()
+        },
+        {
+            name: frozenset(BalancerFault(fault) for fault in faults)
+            for name, faults in document.get("balancers", {}).items()
         },
     )
