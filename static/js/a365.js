@@ -98,6 +98,7 @@
     onClose(event);
     if (event.target.closest("[data-theme-toggle]")) window.a365Theme.toggle();
     if (event.target.closest("[data-help]")) help();
+    if (event.target.closest("[data-print]")) window.print();
     const copier = event.target.closest("[data-copy]");
     if (copier) copy(copier);
     document.querySelectorAll("details[data-menu][open]").forEach(function (menu) {
