@@ -66,7 +66,7 @@ def seed_spec(*, env: Mapping[str, str]) -> ProcessSpec:
 def worker_specs(*, env: Mapping[str, str]) -> list[ProcessSpec]:
     """The two workers: probes, and operations apart from them so that a click never queues behind a sweep."""
     quiet = ("--without-mingle", "--without-gossip", "--loglevel", "WARNING")
-    kinds = {"probes": ("-c", "1"), "operations": ("-P", "threads", "-c", "8")}
+    kinds = {"probes": ("-P", "threads", "-c", "1"), "operations": ("-P", "threads", "-c", "8")}
     return [
         ProcessSpec(
             name=name,
@@ -77,6 +77,11 @@ def worker_specs(*, env: Mapping[str, str]) -> list[ProcessSpec]:
         )
         for name, pool in kinds.items()
     ]
+
+
+def watch_spec(*, env: Mapping[str, str]) -> ProcessSpec:
+    """Holds watch connections, where a pool asks for them."""
+    return ProcessSpec(name="watch", argv=(sys.executable, "-m", "django", "watch"), env=env)
 
 
 def beat_spec(*, env: Mapping[str, str], var: Path) -> ProcessSpec:
