@@ -20,6 +20,8 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env, EnvError
 
+from pools.references import parse_reference_targets
+
 env = Env()
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -291,6 +293,17 @@ _keep_days = {
 for _grain, _least in (("minutes", 1), ("hours", 31), ("days", 366), ("transitions", 7)):
     if _keep_days[_grain] < _least:
         raise _setting_error(f"A365_KEEP_{_grain.upper()}_DAYS", str(_keep_days[_grain]), f"{_least} days or more")
+# Self-doubt: addresses that answer for as long as the prober itself is not cut off, and the share of servers that may
+# fail at once before it doubts itself.
+try:
+    _references = parse_reference_targets(env.str("A365_REFERENCE_TARGETS", ""))
+except ValueError as error:
+    raise _setting_error(
+        "A365_REFERENCE_TARGETS", str(error), "IP addresses with ports, such as 192.0.2.1:53"
+    ) from error
+_doubt_share = env.float("A365_DOUBT_SHARE", 0.8)
+if not 0.2 <= _doubt_share < 1:
+    raise _setting_error("A365_DOUBT_SHARE", str(_doubt_share), "0.2 to 0.99: the share of servers that fail at once")
 POOLS: dict[str, Any] = {
     "shards": _shards,
     "window_s": _window_s,
@@ -298,6 +311,8 @@ POOLS: dict[str, Any] = {
     "keep_days": _keep_days,
     # The connects to UCC ports are never completed: cheaper, and no accept() of theirs sees them; see docs/install.md.
     "half_open": env.bool("A365_HALF_OPEN", False),
+    "references": _references,
+    "doubt_share": _doubt_share,
 }
 
 # Who says what has to be checked. Composed here, so that pools need not know dnsops.

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.db.models import Q, QuerySet
 from django.http import Http404
 
+from pools import live
 from pools.cards import Role, ServerCard, ServiceCard, server_card, service_card
-from pools.health import CheckKind, Health
+from pools.health import CheckKind, Health, is_stale
 from pools.maintenance.models import Maintenance
 from pools.maintenance.reads import attach_covering, maintenances_about
 from pools.models import CheckState, DedicatedHostname, FailoverTarget, HealthTransition, HostnameStatus, Server
@@ -55,16 +58,28 @@ class CheckLine:
 
     check: CheckState
     facts: Sequence[tuple[str, str]]
+    stale: bool = False
+    """Whether its newest result is too old to be believed, or there is none."""
 
 
-def check_line(check: CheckState) -> CheckLine:
+def check_lines(checks: Iterable[CheckState]) -> list[CheckLine]:
+    """Make checks readable, each with whether its newest result is too old to be believed."""
+    latest, now = live.latest(settings.POOLS["shards"]), time.time()
+    lines = []
+    for check in checks:
+        seen = latest.get(check.key)
+        lines.append(check_line(check, stale=is_stale(seen.at if seen else None, check.interval_s, now)))
+    return lines
+
+
+def check_line(check: CheckState, *, stale: bool = False) -> CheckLine:
     """Make the evidence of a check readable: short values only, lists joined."""
     facts = []
     for key, value in check.evidence.items():
         text = ", ".join(str(item) for item in value) if isinstance(value, list) else str(value)
         if value not in ("", None, []) and not isinstance(value, dict):
             facts.append((key.replace("_", " "), text[:120]))
-    return CheckLine(check, facts)
+    return CheckLine(check, facts, stale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,10 +215,7 @@ def server_page(name: str) -> ServerPage:
     )
     return ServerPage(
         server=server,
-        checks=[
-            check_line(check)
-            for check in worst_first(server.check_states.select_related("server", "trusted_application__ucc"))
-        ],
+        checks=check_lines(worst_first(server.check_states.select_related("server", "trusted_application__ucc"))),
         hostnames=[(hostname, status_of(hostname)) for hostname in hostnames.distinct()],
         transitions=list(server.transitions.order_by("-at")[:30]),
         maintenances=maintenances_about(server),

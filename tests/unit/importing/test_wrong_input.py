@@ -143,9 +143,9 @@ def test_problems_are_bounded() -> None:
     ],
 )
 def test_a_hostile_file_is_refused_within_seconds(name: str, data: bytes) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     assert read_files([SourceFile(name, data)]).problems
-    assert time.monotonic() - started < 8
+    assert time.process_time() - started < 8
 
 
 VALID = [
