@@ -21,6 +21,8 @@ from django.core.exceptions import ImproperlyConfigured
 from environs import Env, EnvError
 
 from pools.references import parse_reference_targets
+from pools.specs import TIMINGS
+from pools.timing import Overrides, problem_of
 
 env = Env()
 ROOT = Path(__file__).resolve().parent.parent
@@ -304,7 +306,22 @@ except ValueError as error:
 _doubt_share = env.float("A365_DOUBT_SHARE", 0.8)
 if not 0.2 <= _doubt_share < 1:
     raise _setting_error("A365_DOUBT_SHARE", str(_doubt_share), "0.2 to 0.99: the share of servers that fail at once")
+# What is asked of the whole estate, where nothing else is stated for a pool or a server.
+_checks = Overrides(
+    ucc_interval_s=env.float("A365_UCC_INTERVAL_S", None),
+    ucc_timeout_s=env.float("A365_UCC_TIMEOUT_S", None),
+    web_interval_s=env.float("A365_WEB_INTERVAL_S", None),
+    web_timeout_s=env.float("A365_WEB_TIMEOUT_S", None),
+    rise=env.int("A365_RISE", None),
+    fall=env.int("A365_FALL", None),
+    path=env.str("A365_WEB_PATH", ""),
+    expected_text=env.str("A365_EXPECTED_TEXT", ""),
+)
+_problem = problem_of(_checks, TIMINGS.__getitem__)
+if _problem:
+    raise _setting_error(f"A365_{_problem[0].upper()}", _problem[1], "a timeout that is shorter than the interval")
 POOLS: dict[str, Any] = {
+    "checks": _checks,
     "shards": _shards,
     "window_s": _window_s,
     "ca_file": _ca_file,

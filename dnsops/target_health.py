@@ -13,11 +13,11 @@ from django.utils import timezone
 from dnsops.behind_vip import counting_checks, through_vip
 from dnsops.safety import TargetCheck, TargetCheckKind
 from pools import live, services as pools_services
-from pools.estate import spec_of
+from pools.estate import server_spec, spec_of
 from pools.health import KNOCKS, CheckKind, Health, is_stale
 from pools.models import CheckState, DedicatedHostname, Server, TrustedApplication, VirtualService
 from pools.probing.result import ProbeResult
-from pools.specs import ApplicationSpec, Check, Estate, HostnameSpec, ServerSpec, checks_of as estate_checks_of
+from pools.specs import ApplicationSpec, Check, Estate, HostnameSpec, checks_of as estate_checks_of
 
 KINDS = {
     CheckKind.VIP: TargetCheckKind.VIP,
@@ -38,9 +38,7 @@ def checks_of(aim: Server | VirtualService, hostname: DedicatedHostname) -> list
     pool_ids = {server.trusted_application_pool_id for server in servers}
     applications = TrustedApplication.objects.filter(trusted_application_pool__in=pool_ids).order_by("port")
     estate = Estate(
-        servers=tuple(
-            ServerSpec(s.pk, s.name, s.address, s.trusted_application_pool_id, s.web_port, s.web_path) for s in servers
-        ),
+        servers=tuple(server_spec(server) for server in servers),
         applications=tuple(
             ApplicationSpec(*values)
             for values in applications.values_list("id", "ucc__name", "trusted_application_pool_id", "port")

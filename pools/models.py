@@ -17,6 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
 
+from pools.check_overrides import CheckOverrides
 from pools.fields import PORT_VALIDATORS, FqdnField
 from pools.health import CheckKind, Health
 from pools.history_models import CheckHistory, CheckRoster, HistoryProgress, HostnameDay, HostnameHour
@@ -75,7 +76,7 @@ class FrontEndPool(models.Model):
         return self.fqdn
 
 
-class TrustedApplicationPool(models.Model):
+class TrustedApplicationPool(CheckOverrides):
     """Where A365 servers live. Its next hop is one front-end pool and cannot be repointed."""
 
     fqdn = FqdnField("FQDN", unique=True)
@@ -87,6 +88,12 @@ class TrustedApplicationPool(models.Model):
         default=False,
         help_text="Normal in some enterprise pools. Elsewhere two servers answering on a UCC's port is a loud warning.",
     )
+    check_path = models.CharField(
+        "path to ask of its servers",
+        max_length=200,
+        blank=True,
+        help_text="Such as /Attendant. A server's own path, where it has one, comes first.",
+    )
 
     class Meta:
         ordering: ClassVar = ["fqdn"]
@@ -95,7 +102,10 @@ class TrustedApplicationPool(models.Model):
         return self.fqdn
 
     def clean(self) -> None:
-        """Refuse a new next hop for an existing pool."""
+        """Refuse a new next hop for an existing pool, and checks that cannot be."""
+        self.clean_overrides()
+        if self.check_path:
+            _refuse_unless_a_path(self.check_path, "check_path")
         if self.pk and self.front_end_pool_id:
             before = (
                 TrustedApplicationPool.objects.filter(pk=self.pk).values_list("front_end_pool_id", flat=True).first()
@@ -109,7 +119,12 @@ class TrustedApplicationPool(models.Model):
                 )
 
 
-class Server(models.Model):
+def _refuse_unless_a_path(path: str, field: str) -> None:
+    if not path.startswith("/") or any(c in path for c in "\r\n ?#"):
+        raise ValidationError({field: f"A path starts with “/” and has no spaces, “?” or “#”; found “{path}”."})
+
+
+class Server(CheckOverrides):
     """An A365 server: a Windows server that runs the UCC service and the web services (IIS)."""
 
     name = models.CharField(max_length=63, unique=True, help_text="Short name, such as SRV1.")
@@ -137,11 +152,10 @@ class Server(models.Model):
         return self.name
 
     def clean(self) -> None:
-        """Require the path to start with a slash."""
-        if not self.web_path.startswith("/") or any(c in self.web_path for c in "\r\n ?#"):
-            raise ValidationError(
-                {"web_path": f"A path starts with “/” and has no spaces, “?” or “#”; found “{self.web_path}”."}
-            )
+        """Require a path, and checks that can be."""
+        _refuse_unless_a_path(self.web_path, "web_path")
+        pool = getattr(self, "trusted_application_pool", None)
+        self.clean_overrides(*([pool.overrides] if pool else []))
 
     @cached_property
     def covering(self) -> Covering:
