@@ -58,7 +58,7 @@ def web(port: int, timeout_s: float = 2.0, path: str = "/", expected_text: str =
             server_id=1,
             timeout_s=timeout_s,
             expected_text=expected_text,
-        )  # fmt: skip
+        )
         for kind in (CheckKind.WEB, CheckKind.CERT)
     ]
 
