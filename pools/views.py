@@ -15,9 +15,10 @@ from django.views.decorators.http import require_safe
 
 from a365admin.accounts.decorators import require
 from a365admin.accounts.permissions import Capability, may
-from pools import helpdesk as helpdesk_words, overview, pages, service_pages
+from pools import helpdesk as helpdesk_words, overview, pages, place_pages, service_pages
 from pools.history import reading as history_reading
 from pools.models import DedicatedHostname
+from pools.place_pages import PlacePage
 
 _LABELS = {
     "all": "hostnames",
@@ -143,6 +144,32 @@ def server(request: HttpRequest, name: str) -> HttpResponse:
     page = pages.server_page(name)
     context = _ages_of(page.hostnames) | {"page": page, "may_edit": may(request.user, Capability.EDIT_ESTATE)}
     return render(request, f"pools/server.html{'#live-part' if _wants_part(request) else ''}", context)
+
+
+def _place(request: HttpRequest, page: PlacePage) -> HttpResponse:
+    context = _ages_of(page.hostnames) | {"page": page, "may_edit": may(request.user, Capability.EDIT_ESTATE)}
+    return render(request, f"pools/place.html{'#live-part' if _wants_part(request) else ''}", context)
+
+
+@require_safe
+@require(Capability.VIEW)
+def trusted_application_pool(request: HttpRequest, fqdn: str) -> HttpResponse:
+    """One trusted application pool, rolled up: which servers run its UCCs, and how its hostnames are."""
+    return _place(request, place_pages.pool_page(fqdn))
+
+
+@require_safe
+@require(Capability.VIEW)
+def front_end_pool(request: HttpRequest, fqdn: str) -> HttpResponse:
+    """One front-end pool, rolled up, with its pair."""
+    return _place(request, place_pages.front_end_pool_page(fqdn))
+
+
+@require_safe
+@require(Capability.VIEW)
+def site(request: HttpRequest, name: str) -> HttpResponse:
+    """One site, rolled up."""
+    return _place(request, place_pages.site_page(name))
 
 
 @require_safe
