@@ -20,7 +20,7 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env, EnvError
 
-from pools.references import parse_reference_targets
+from pools.doubt import parse_reference_targets
 from pools.specs import TIMINGS
 from pools.timing import Overrides, problem_of
 

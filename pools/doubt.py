@@ -7,6 +7,7 @@ each check. It trusts itself again a moment after the last reason has gone.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -17,6 +18,21 @@ RECENT_S = 0.6
 TRUSTED_AGAIN_AFTER_S = 3.0
 BY_SHARE = "nearly everything failed at once: the prober itself may be cut off"
 BY_REFERENCE = "no reference target answers: the prober itself may be cut off"
+
+
+def parse_reference_targets(text: str) -> tuple[tuple[str, int], ...]:
+    """Read "192.0.2.1:53, [2001:db8::1]:53". Raises ValueError, also for names: when cut off, they are not found."""
+    found = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        address, _, port = part.rpartition(":")
+        try:
+            address = str(ipaddress.ip_address(address.removeprefix("[").removesuffix("]")))
+        except ValueError:
+            raise ValueError(f"“{part}” does not begin with an IP address") from None
+        if not port.isdecimal() or not 1 <= int(port) <= 65535:
+            raise ValueError(f"“{part}” does not end in a port from 1 to 65535")
+        found.append((address, int(port)))
+    return tuple(found)
 
 
 class Doubt(NamedTuple):

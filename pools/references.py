@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections.abc import Callable, Sequence
 
 from pools.health import CheckKind
-from pools.probing.engine import knock_once
+from pools.probing.asking import knock_once
 from pools.probing.result import Cause
 from pools.specs import Check
 
@@ -15,21 +14,6 @@ ASKED_AGAIN_AFTER_S = 1.0
 TIMEOUT_S = 0.5
 # Whoever refuses or cuts off is there: the way to it is open, and that is all that is asked.
 _THERE = frozenset({Cause.OK, Cause.REFUSED, Cause.RESET})
-
-
-def parse_reference_targets(text: str) -> tuple[tuple[str, int], ...]:
-    """Read "192.0.2.1:53, [2001:db8::1]:53". Raises ValueError, also for names: when cut off, they are not found."""
-    found = []
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        address, _, port = part.rpartition(":")
-        try:
-            address = str(ipaddress.ip_address(address.removeprefix("[").removesuffix("]")))
-        except ValueError:
-            raise ValueError(f"“{part}” does not begin with an IP address") from None
-        if not port.isdecimal() or not 1 <= int(port) <= 65535:
-            raise ValueError(f"“{part}” does not end in a port from 1 to 65535")
-        found.append((address, int(port)))
-    return tuple(found)
 
 
 class References:

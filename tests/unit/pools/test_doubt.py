@@ -6,11 +6,10 @@ import pytest
 from hypothesis import given, strategies as st
 
 from pools import doubt as doubting
-from pools.doubt import Doubt
+from pools.doubt import Doubt, parse_reference_targets
 from pools.models import CheckState, HealthTransition, HostnameStatus
 from pools.probing.result import Cause, ProbeResult
 from pools.recording import Recorder
-from pools.references import parse_reference_targets
 from pools.services import estate_checks, record_results
 from tests.factories import make_pair
 
