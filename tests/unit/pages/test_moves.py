@@ -34,7 +34,7 @@ def url_of(sites: Sites, direction: str = "away") -> str:
 def open_plan(browser: Client, sites: Sites) -> tuple[str, dict[str, Any]]:
     page = html.unescape(browser.get(url_of(sites)).content.decode())
     form: dict[str, Any] = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page))
-    form["hostname"] = re.findall(r'name="hostname" value="(\d+)"', page)
+    form["hostname"] = re.findall(r'name="hostname" value="([^"]+)"', page)
     return page, form | {"at_once": "25", "how": "each", "reason": "Power failure"}
 
 
@@ -74,10 +74,10 @@ def test_all_or_nothing_is_a_choice_of_the_form(sign_in: SignIn, sites: Sites) -
 def test_a_refusal_says_why_and_keeps_what_was_typed(sign_in: SignIn, sites: Sites) -> None:
     browser = sign_in(Role.OPERATOR)
     _, form = open_plan(browser, sites)
-    response = browser.post(url_of(sites), form | {"digest": "0", "hostname": form["hostname"][:1]})
+    response = browser.post(url_of(sites), form | {"hostname": [form["hostname"][0].split(":")[0] + ":0:"]})
     page = response.content.decode()
     assert response.status_code == 409
-    assert "has changed since you opened this" in page
+    assert "Since it was shown, it has changed" in page
     assert "Power failure</textarea>" in page
     assert len(re.findall(r'name="hostname"[^>]* checked', page)) == 1
 
