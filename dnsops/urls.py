@@ -16,6 +16,7 @@ urlpatterns = [
     path("operations/<uuid:pk>/", views.operation, name="operation"),
     path("operations/<uuid:pk>/cancel/", views.cancel, name="cancel"),
     path("operations/<uuid:pk>/verify-again/", views.verify_again, name="verify-again"),
+    path("operations/<uuid:pk>/endpoints/", views.endpoints_moved, name="endpoints"),
     path("moves/", move_views.moves, name="moves"),
     path("moves/new/", move_views.new, name="move-new"),
     path("moves/<uuid:pk>/", move_views.move, name="move"),

@@ -233,7 +233,7 @@ class UccForm(EstateForm):
 
     class Meta:
         model = Ucc
-        fields: ClassVar = ["name", "description"]
+        fields: ClassVar = ["name", "description", "sip_uri"]
 
 
 class TrustedApplicationForm(EstateForm):

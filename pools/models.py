@@ -17,7 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
 
-from pools.fields import PORT_VALIDATORS, FqdnField
+from pools.fields import PORT_VALIDATORS, FqdnField, validate_sip_uri
 from pools.health import CheckKind, Health
 from pools.history_models import CheckHistory, CheckRoster, HistoryProgress, HostnameDay, HostnameHour
 from pools.maintenance.covering import NOT_COVERED, Covering
@@ -169,6 +169,13 @@ class Ucc(models.Model):
 
     name = models.CharField(max_length=80, unique=True)
     description = models.CharField("what callers know it as", max_length=120, blank=True)
+    sip_uri = models.CharField(
+        "endpoint (SIP URI)",
+        max_length=200,
+        blank=True,
+        validators=[validate_sip_uri],
+        help_text="Such as sip:servicedesk@example.com. For the checklist of endpoints to move between paired pools.",
+    )
 
     class Meta:
         ordering: ClassVar = ["name"]

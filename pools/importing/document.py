@@ -103,7 +103,11 @@ UCC = Kind(
     "UCC",
     "UCCs",
     ("name",),
-    (Field("name", "name", Type.NAME, required=True), Field("description", "what callers know it as")),
+    (
+        Field("name", "name", Type.NAME, required=True),
+        Field("description", "what callers know it as"),
+        Field("sip_uri", "endpoint (SIP URI)"),
+    ),
 )
 TRUSTED_APPLICATION = Kind(
     "trusted-application",

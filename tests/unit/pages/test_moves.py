@@ -14,7 +14,8 @@ from a365admin.accounts.models import Role
 from dnsops import gathering, move_pages
 from dnsops.models import SiteMove
 from dnsops.move_models import MoveState
-from tests.unit.dnsops.sites import NAMES, Sites, build_sites
+from pools.models import FailoverTarget
+from tests.unit.dnsops.sites import NAMES, Sites, build_sites, set_health
 from tests.unit.dnsops.world import World
 from tests.unit.pages.conftest import SignIn
 
@@ -131,3 +132,20 @@ def test_a_move_with_news_has_another_mark(sites: Sites) -> None:
 def test_what_is_neither_away_nor_back_is_not_found(sign_in: SignIn, sites: Sites) -> None:
     assert sign_in(Role.OPERATOR).get(url_of(sites, "sideways")).status_code == 404
     assert sign_in(Role.OPERATOR).get(reverse("dnsops:move-new") + "?site=x").status_code == 404
+
+
+def test_the_hostnames_page_says_which_target_is_next_and_why(sign_in: SignIn, sites: Sites) -> None:
+    set_health(sites, SRV1="up", SRV9="down")
+    page = sign_in(Role.OPERATOR).get(sites.hostnames[NAMES[0]].get_absolute_url()).content.decode()
+    assert "Next: SRV9." in page
+    assert "it is not ready" in page
+
+
+def test_the_dialog_proposes_the_first_target_that_works_and_says_why(sign_in: SignIn, sites: Sites) -> None:
+    hostname = sites.hostnames[NAMES[0]]
+    hostname.targets.filter(order=2).update(order=3)
+    FailoverTarget.objects.create(hostname=hostname, server=sites.world.servers["SRV2"], order=2)
+    set_health(sites, SRV2="down")
+    page = html.unescape(sign_in(Role.OPERATOR).get(reverse("dnsops:preflight", args=[hostname.fqdn])).content.decode())
+    assert "to <b>SRV9</b>?" in page
+    assert "It is the first in the order that works, in Rotterdam. Passed over: SRV2" in page
