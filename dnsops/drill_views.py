@@ -16,6 +16,7 @@ from dnsops import drill_pages, drilling, pages, services
 from dnsops.drill_models import Drill
 from dnsops.drill_tasks import nudge_drill
 from dnsops.lifecycle import OperationKind
+from dnsops.outages import Outages
 from dnsops.requesting import RequestRefused
 from pools.models import DedicatedHostname
 from pools.pages import find_hostname
@@ -93,9 +94,7 @@ def back_now(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 def drills(request: HttpRequest) -> HttpResponse:
     """All drills, newest first, and what has not been rehearsed for too long."""
     paged = Paginator(drill_pages.find_drills(), PAGE_SIZE).get_page(request.GET.get("page"))
-    lines = [
-        (found, *drill_pages.DRILL_WORDS[found.state], drill_pages.Outages.from_dict(found.seen)) for found in paged
-    ]
+    lines = [(found, *drill_pages.DRILL_WORDS[found.state], Outages.from_dict(found.seen)) for found in paged]
     context = {
         "paged": paged, "lines": lines, "overdue": drill_pages.overdue(), "may": may(request.user, Capability.FAILOVER)
     }  # fmt: skip

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from a365admin.accounts.models import Role
 from a365admin.audit.models import AuditEntry
-from dnsops import drill_client, drill_pages, drill_tasks, drilling, gathering, services, target_health
+from dnsops import drill_pages, drill_tasks, drilling, gathering, services, target_health
 from dnsops.drill_client import Client
 from dnsops.drill_models import Drill, DrillState
 from dnsops.lifecycle import OperationKind, OperationState
@@ -204,7 +204,7 @@ def test_a_client_keeps_an_answer_for_its_ttl_and_then_asks_again(
         return ()
 
     monkeypatch.setattr(target_health, "probe", probe)
-    monkeypatch.setattr(drill_client.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr("dnsops.drill_client.time.monotonic", lambda: clock[0])
     targets = {"srv1.example.com.": ["SRV1"], "srv2.example.com.": ["SRV2"]}
     from dnsops.wiring import endpoints_of, zone_for
 
