@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from dnsops import dns_views, drill_views, move_views, views
+from dnsops import dns_views, drill_views, move_views, start_views, views
 
 app_name = "dnsops"
 urlpatterns = [
@@ -23,6 +23,8 @@ urlpatterns = [
     path("drills/summary/", drill_views.summary, name="drills-summary"),
     path("drills/<uuid:pk>/", drill_views.drill, name="drill"),
     path("drills/<uuid:pk>/back-now/", drill_views.back_now, name="drill-back"),
+    path("estate/start/", start_views.choose, name="start"),
+    path("estate/start/<slug:slug>/", start_views.enter, name="start-enter"),
     path("moves/", move_views.moves, name="moves"),
     path("moves/new/", move_views.new, name="move-new"),
     path("moves/<uuid:pk>/", move_views.move, name="move"),
