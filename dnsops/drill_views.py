@@ -12,9 +12,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from a365admin.accounts.decorators import require
 from a365admin.accounts.permissions import Capability, may
-from dnsops import drill_pages, drilling, pages, services
+from dnsops import drill_pages, drill_tasks, drilling, pages, services
 from dnsops.drill_models import Drill
-from dnsops.drill_tasks import nudge_drill
 from dnsops.lifecycle import OperationKind
 from dnsops.outages import Outages
 from dnsops.requesting import RequestRefused
@@ -62,7 +61,7 @@ def _start(request: HttpRequest, hostname: DedicatedHostname) -> Drill:
         ticket=request.POST.get("ticket", "")[:60],
         idempotency_key=request.POST.get("idempotency_key", "")[:64],
     )
-    nudge_drill(str(drill.pk))
+    drill_tasks.nudge_drill(str(drill.pk))
     return drill
 
 
