@@ -262,6 +262,7 @@ CELERY_BEAT_SCHEDULE = {
         "args": [True],
         "options": {"expires": 60},
     },
+    "sweep drills": {"task": "dnsops.drill_tasks.sweep_drills", "schedule": 5.0, "options": {"expires": 10}},
     "sweep operations": {"task": "dnsops.tasks.sweep_operations", "schedule": 5.0, "options": {"expires": 10}},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "beat-schedule")
@@ -279,6 +280,7 @@ DNSOPS = {
     "stability_s": env.float("A365_FAILBACK_STABILITY_S", 15.0 if LAB_CONFIG else 300.0),
     "cool_down_s": env.float("A365_COOL_DOWN_S", 60.0 if LAB_CONFIG else 300.0),
     "max_ttl_wait_s": env.float("A365_MAX_TTL_WAIT_S", 300.0),
+    "drill_days": env.int("A365_DRILL_DAYS", 45),
 }
 
 # Break-glass (docs/failover.md): the sealed bundle, the key that seals it, the journal of what was done without us.

@@ -388,8 +388,33 @@ def refused(sites: Sites, **changes: Any) -> RequestRefused:
     return caught.value
 
 
+def test_a_hostname_that_has_changed_since_it_was_shown_is_left_out_and_the_rest_goes(sites: Sites) -> None:
+    shown = [entry.token for entry in sites.look().entries]
+    sites.world.dns.set(NAMES[1], cname("SRV9"))  # somebody moved it: it is no longer part of the move
+    sites.world.dns.set(NAMES[2], cname("SRV2"), "dns2")
+    move = sites.finish(sites.request(shown=shown))
+    assert sites.states(move) == ["succeeded", "left_out", "succeeded"]
+    assert "disagree" in move.members.get(hostname_fqdn=NAMES[2]).sentence
+
+
+def test_all_or_nothing_is_refused_where_one_has_changed_since_it_was_shown(sites: Sites) -> None:
+    shown = [entry.token for entry in sites.look().entries]
+    sites.world.dns.set(NAMES[2], cname("SRV2"), "dns2")
+    said = refused(sites, shown=shown, together=True)
+    assert said.code == "stale"
+    assert said.sentence.startswith(NAMES[2])
+
+
+def test_what_has_become_better_since_it_was_shown_goes(sites: Sites) -> None:
+    sites.down = {"SRV9"}
+    shown = [entry.token for entry in sites.look().entries]
+    sites.down = set()
+    assert sites.states(sites.finish(sites.request(shown=shown))) == SUCCEEDED
+
+
 def test_a_click_on_what_has_changed_is_refused(sites: Sites) -> None:
-    assert refused(sites, digest="0" * 64).code == "stale"
+    tokens = [f"{entry.hostname_id}:0:" for entry in sites.look().entries]
+    assert refused(sites, shown=tokens).code == "stale"
     assert AuditEntry.objects.get(action="site_move.refused").after["code"] == "stale"
 
 
@@ -422,7 +447,7 @@ def test_more_at_once_than_the_policy_lets_pass_have_to_be_confirmed(sites: Site
 
 
 def test_only_what_was_ticked_is_moved(sites: Sites) -> None:
-    move = sites.request(hostname_ids=[sites.hostnames[NAMES[1]].pk])
+    move = sites.request(shown=[sites.look().entries[1].token])
     sites.finish(move)
     assert sites.points_at() == ["SRV1", "SRV9", "SRV1", "SRV1"]
 
