@@ -12,7 +12,7 @@ from cryptography import x509
 from a365admin.lab import config as lab_config, estate, pki, words
 from a365admin.lab.config import create_config, load_config
 from a365admin.lab.errors import LabError
-from a365admin.lab.faults import BalancerFault, DnsFault, ServerFault
+from a365admin.lab.faults import BalancerFault, DnsFault, ResolverFault, ServerFault
 from a365admin.lab.state import KeptState, ServerState, from_json, to_json
 from a365admin.lab.zone import parse_zone, zone_text
 
@@ -126,6 +126,7 @@ def test_the_state_survives_being_written_and_read() -> None:
     state = KeptState(
         {"SRV1": ServerState(ucc_running=False, faults=frozenset({ServerFault.SLOW, ServerFault.WEB_DOWN}))},
         {"dns1": frozenset({DnsFault.REFUSING}), "dns2": frozenset()},
+        {"resolver-ams": frozenset({ResolverFault.STRETCHING})},
         {"AMS-VIP": frozenset({BalancerFault.DEAD})},
     )
 

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('dnsops', '0005_site_moves'),
+        ('dnsops', '0006_by_hand'),
         ('pools', '0005_maintenance_of_servers'),
     ]
 

@@ -10,8 +10,8 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('dnsops', '0006_endpoints_moved'),
-        ('pools', '0006_endpoint_of_ucc'),
+        ('dnsops', '0008_endpoints_moved'),
+        ('pools', '0007_endpoint_of_ucc'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('pools', '0006_flapping'),
+        ('pools', '0009_flapping'),
     ]
 
     operations = [

@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('dnsops', '0005_site_moves'),
+        ('dnsops', '0007_resolvers'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('pools', '0005_maintenance_of_servers'),
+        ('pools', '0008_watch_connections'),
     ]
 
     operations = [
