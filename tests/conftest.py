@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import hypothesis
 import pytest
 from hypothesis import settings
 
 settings.register_profile("a365admin", deadline=None)  # a busy machine is no fault of the code
 settings.load_profile("a365admin")
+
+# How long one example takes says something about the machine, which is shared, and nothing about what is tested.
+hypothesis.settings.register_profile(
+    "shared machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("shared machine")
 
 
 @pytest.hookimpl(trylast=True)

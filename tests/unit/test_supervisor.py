@@ -189,12 +189,14 @@ def test_a_killed_supervisor_leaves_no_process_not_even_a_pool_that_ignores_sigt
         """)
     )
     with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as running:
-        assert running.stdout is not None
-        said = [running.stdout.readline() for _ in range(3)]
-        pids = [int(line.rsplit(" ", 1)[1]) for line in said if " | " in line]
-        assert len(pids) == 2
-        group = os.getpgid(pids[0])
-        running.kill()
+        try:
+            assert running.stdout is not None
+            said = [running.stdout.readline() for _ in range(3)]
+            pids = [int(line.rsplit(" ", 1)[1]) for line in said if " | " in line]
+            assert len(pids) == 2, said
+            group = os.getpgid(pids[0])
+        finally:
+            running.kill()
     wait_until(lambda: all(map(is_gone, pids)), message=f"left behind: {pids}")
     wait_until(lambda: _group_is_empty(group), message="the guard was left behind")
 
