@@ -42,6 +42,10 @@ _PARTS = {
         "The scheduler (beat)",
         "Checks are not handed out any more. Failing over still works while the operations worker runs.",
     ),
+    "watch": (
+        "The process that holds watch connections",
+        "A stopped UCC is noticed by the next probe instead of at once. Nothing else depends on it.",
+    ),
 }
 _BROKER = Banner(
     "danger",
@@ -56,7 +60,7 @@ def current_banners() -> list[Banner]:
     if seen.broker == "lost":
         return [_BROKER]
     words = seen.as_words()
-    return [_part_banner(part, seen.age_s.get(part)) for part in _PARTS if words[part] == "lost"]
+    return [_part_banner(part, seen.age_s.get(part)) for part in _PARTS if words.get(part) == "lost"]
 
 
 def _part_banner(part: str, age_s: float | None) -> Banner:
@@ -64,7 +68,9 @@ def _part_banner(part: str, age_s: float | None) -> Banner:
     since = "" if age_s is None else f" for {_duration(age_s)}"
     sweep = overview.ages.get().last_sweep if part == "probes" else None
     seen_at = datetime.fromtimestamp(sweep, UTC) if sweep else None
-    return Banner("warning" if part == "beat" else "danger", f"{name} has not reported{since}.", meaning, seen_at)
+    return Banner(
+        "warning" if part in {"beat", "watch"} else "danger", f"{name} has not reported{since}.", meaning, seen_at
+    )
 
 
 def _duration(seconds: float) -> str:

@@ -185,7 +185,7 @@ class TrustedApplicationPoolForm(EstateForm):
 
     class Meta:
         model = TrustedApplicationPool
-        fields: ClassVar = ["fqdn", "front_end_pool", "standby_runs_ucc"]
+        fields: ClassVar = ["fqdn", "front_end_pool", "standby_runs_ucc", "watch_connections"]
 
 
 class ServerForm(EstateForm):

@@ -17,7 +17,7 @@ from django.db.models import Max
 
 from pools import redis_store
 from pools.columns import unpacked
-from pools.models import HostnameStatus
+from pools.models import HostnameStatus, TrustedApplicationPool
 from pools.redis_store import BrokerLost
 
 VERSION_KEY = "a365:live:version"
@@ -25,8 +25,9 @@ CHANNEL = "a365:live"
 FRESH_KEY = "a365:fresh"
 ALIVE_PREFIX = "a365:alive:"
 # How old a sign of life may be. Probes flush several times a second, beat ticks each second, the sweeper every five.
-ALIVE_FOR_S = {"probes": 5.0, "beat": 6.0, "operations": 15.0}
+ALIVE_FOR_S = {"probes": 5.0, "beat": 6.0, "operations": 15.0, "watch": 5.0}
 REMEMBERED_S = 86_400
+WATCHED_FOR_S = 10
 
 # One more than the last, but never behind the clock: it goes up even after a restart of a broker without persistence.
 _NEXT_VERSION = """
@@ -63,12 +64,16 @@ class Latest(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Liveness:
-    """Who of us is alive. Each is "ok", "waiting" (nothing heard since the broker started) or "lost"."""
+    """Who of us is alive. Each is "ok", "waiting" (nothing heard since the broker started) or "lost".
+
+    ``watch`` is "off" while no pool asks for watch connections: then nobody needs to hold any.
+    """
 
     broker: str
     probes: str
     operations: str
     beat: str
+    watch: str = "off"
     age_s: Mapping[str, float | None] = field(default_factory=dict)
 
     @property
@@ -78,7 +83,8 @@ class Liveness:
 
     def as_words(self) -> dict[str, str]:
         """Each part's word; ages are in ``age_s``."""
-        return {"broker": self.broker, "probes": self.probes, "operations": self.operations, "beat": self.beat}
+        words = {"broker": self.broker, "probes": self.probes, "operations": self.operations, "beat": self.beat}
+        return words if self.watch == "off" else words | {"watch": self.watch}
 
 
 def current_version() -> int:
@@ -187,7 +193,7 @@ def freshness() -> Freshness:
 
 
 def mark_alive(what: str) -> None:
-    """Leave a sign of life of ``what`` (probes, operations, beat). A lost broker is not the caller's trouble."""
+    """Leave a sign of life of ``what`` (a key of ``ALIVE_FOR_S``). A lost broker is not the caller's trouble."""
     try:
         with redis_store.broker() as redis:
             redis.set(f"{ALIVE_PREFIX}{what}", f"{time.time():.3f}", ex=REMEMBERED_S)
@@ -195,15 +201,40 @@ def mark_alive(what: str) -> None:
         pass
 
 
+def watch_words() -> dict[str, str]:
+    """Return for each watched check a sentence about its watch connection; empty where the watcher does not report."""
+    try:
+        with redis_store.broker() as redis:
+            kept = redis.get(f"{ALIVE_PREFIX}watched")
+    except BrokerLost:
+        return {}
+    states = cast("dict[str, str]", json.loads(redis_store.text(kept) or "{}"))
+    return {
+        key: f"not watched: {reason}" if reason else "watched by an open connection" for key, reason in states.items()
+    }
+
+
+def mark_watched(states: Mapping[str, str]) -> None:
+    """Leave a sign of life of the watcher, and for each check "" or why it is not watched at the moment."""
+    mark_alive("watch")
+    try:
+        with redis_store.broker() as redis:
+            redis.set(f"{ALIVE_PREFIX}watched", json.dumps(dict(states)), ex=WATCHED_FOR_S)
+    except BrokerLost:
+        pass
+
+
 def system_liveness() -> Liveness:
     """Return who of us reports. ``probes`` is "waiting" until every check has been asked once."""
-    parts = ("probes", "operations", "beat")
+    parts = tuple(ALIVE_FOR_S)
     try:
         with redis_store.broker() as redis:
             signs = cast("list[bytes | None]", redis.mget([f"{ALIVE_PREFIX}{part}" for part in parts]))
             shards = _unpacked(cast("list[bytes]", redis.hvals(FRESH_KEY)))
     except BrokerLost:
         return Liveness("lost", "lost", "lost", "lost")
+    if not TrustedApplicationPool.objects.filter(watch_connections=True).exists():
+        parts, signs = parts[:-1], signs[:-1]
     now = time.time()
     ages = {
         part: None if sign is None else max(0.0, now - float(sign)) for part, sign in zip(parts, signs, strict=True)
@@ -211,7 +242,7 @@ def system_liveness() -> Liveness:
     words = {part: _word(age, ALIVE_FOR_S[part]) for part, age in ages.items()}
     if words["probes"] == "ok" and not (shards and all(shard["complete"] for shard in shards)):
         words["probes"] = "waiting"
-    return Liveness("ok", words["probes"], words["operations"], words["beat"], ages)
+    return Liveness("ok", words["probes"], words["operations"], words["beat"], words.get("watch", "off"), ages)
 
 
 def _word(age_s: float | None, limit_s: float) -> str:

@@ -89,6 +89,12 @@ class TrustedApplicationPool(models.Model):
         default=False,
         help_text="Normal in some enterprise pools. Elsewhere two servers answering on a UCC's port is a loud warning.",
     )
+    watch_connections = models.BooleanField(
+        "hold a watch connection to each UCC port",
+        default=False,
+        help_text="An idle connection; when it ends the port is asked at once. A stopped UCC is then noticed in a "
+        "fraction of a second, at the price of one open connection for each port and server.",
+    )
 
     class Meta:
         ordering: ClassVar = ["fqdn"]

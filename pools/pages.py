@@ -12,6 +12,7 @@ from pools.cards import Role, ServerCard, ServiceCard, server_card, service_card
 from pools.clients.reads import hostname_values
 from pools.clients.values import ValueGroup, grouped_values
 from pools.health import CheckKind, Health
+from pools.live import watch_words
 from pools.maintenance.models import Maintenance
 from pools.maintenance.reads import attach_covering, maintenances_about
 from pools.models import CheckState, DedicatedHostname, FailoverTarget, HealthTransition, HostnameStatus, Server
@@ -57,16 +58,17 @@ class CheckLine:
 
     check: CheckState
     facts: Sequence[tuple[str, str]]
+    watch: str = ""
 
 
-def check_line(check: CheckState) -> CheckLine:
-    """Make the evidence of a check readable: short values only, lists joined."""
+def check_line(check: CheckState, watch: str = "") -> CheckLine:
+    """Make the evidence of a check readable: short values only, lists joined. ``watch``: of its watch connection."""
     facts = []
     for key, value in check.evidence.items():
         text = ", ".join(str(item) for item in value) if isinstance(value, list) else str(value)
         if value not in ("", None, []) and not isinstance(value, dict):
             facts.append((key.replace("_", " "), text[:120]))
-    return CheckLine(check, facts)
+    return CheckLine(check, facts, watch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,10 +182,11 @@ def server_page(name: str) -> ServerPage:
     hostnames = DedicatedHostname.objects.with_estate().filter(
         Q(targets__server=server) | Q(targets__virtual_service__real_servers__server=server)
     )
+    watches = watch_words() if server.trusted_application_pool.watch_connections else {}
     return ServerPage(
         server=server,
         checks=[
-            check_line(check)
+            check_line(check, watches.get(check.key, ""))
             for check in worst_first(server.check_states.select_related("server", "trusted_application__ucc"))
         ],
         hostnames=[(hostname, status_of(hostname)) for hostname in hostnames.distinct()],

@@ -6,7 +6,7 @@ import sys
 import threading
 from typing import TextIO
 
-COLOURS = {"broker": 31, "lab": 35, "probes": 32, "operations": 34, "beat": 33, "web": 36}
+COLOURS = {"broker": 31, "lab": 35, "probes": 32, "operations": 34, "beat": 33, "watch": 37, "web": 36}
 NAME_WIDTH = max(len(name) for name in COLOURS)
 
 

@@ -79,6 +79,11 @@ def worker_specs(*, env: Mapping[str, str]) -> list[ProcessSpec]:
     ]
 
 
+def watch_spec(*, env: Mapping[str, str]) -> ProcessSpec:
+    """Holds watch connections, where a pool asks for them."""
+    return ProcessSpec(name="watch", argv=(sys.executable, "-m", "django", "watch"), env=env)
+
+
 def beat_spec(*, env: Mapping[str, str], var: Path) -> ProcessSpec:
     """The clock that hands out work."""
     argv = (*CELERY, "beat", "--pidfile=", "-s", str(var / "beat-schedule"), "--loglevel", "WARNING")

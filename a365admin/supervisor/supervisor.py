@@ -16,7 +16,7 @@ from a365admin.supervisor.console import Console
 # What takes work in stops first, what the others lean on stops last.
 STOP_ORDER: tuple[frozenset[str], ...] = (
     frozenset({"web"}),
-    frozenset({"beat"}),
+    frozenset({"beat", "watch"}),
     frozenset({"probes", "operations"}),
     frozenset({"seed", "lab"}),
     frozenset({"broker"}),

@@ -79,6 +79,7 @@ TRUSTED_APPLICATION_POOL = Kind(
         Field("fqdn", "FQDN", Type.FQDN, required=True),
         Field("front_end_pool", "front-end pool (next hop)", Type.REFERENCE, "front-end-pool", required=True),
         Field("standby_runs_ucc", "the standby runs the UCC service too", Type.FLAG, default=False),
+        Field("watch_connections", "hold a watch connection to each UCC port", Type.FLAG, default=False),
     ),
 )
 SERVER = Kind(

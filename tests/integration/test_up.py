@@ -21,7 +21,7 @@ from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.once, pytest.mark.enable_socket, pytest.mark.timeout(180)]
 
-CHILDREN = ("broker", "probes", "operations", "beat", "web")
+CHILDREN = ("broker", "probes", "operations", "beat", "watch", "web")
 
 
 def processes_of(var: Path) -> dict[int, str]:

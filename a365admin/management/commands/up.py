@@ -99,6 +99,7 @@ class Start:
         for spec in processes.worker_specs(env=env):
             self.supervisor.start(spec)
         self.supervisor.start(processes.beat_spec(env=env, var=self.var))
+        self.supervisor.start(processes.watch_spec(env=env))
         self.supervisor.start(processes.web_spec(env=env, host=self.host, port=self.port))
         self.wait_until_ready(expects_sweep=not is_empty or lab is not None)
         self.say_ready(password, lab)
