@@ -2,7 +2,7 @@
 
 A message is a nudge, the database is the truth: a viewer is woken, and gets the difference between what it was sent
 last and what is so now. Nothing can pile up for a slow browser (it gets fewer, larger messages, always with the newest
-rows), and a message that was lost is made good two seconds later. What is read and rendered for one generation of news
+rows), and a message that was lost is made good a second later. What is read and rendered for one generation of news
 is shared by all viewers.
 """
 
@@ -20,7 +20,7 @@ from django.db import close_old_connections
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
-TICK_S = 2.0
+TICK_S = 1.0
 RETRY_MAX_S = 5.0
 
 

@@ -242,7 +242,7 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     # Both expire before the next one is due: after a pause nothing piles up.
-    "schedule probe windows": {"task": "pools.tasks.schedule_windows", "schedule": 2.0, "options": {"expires": 4}},
+    "schedule probe windows": {"task": "pools.tasks.schedule_windows", "schedule": 5.0, "options": {"expires": 5}},
     "add history up": {"task": "pools.tasks.add_history_up", "schedule": 60.0, "options": {"expires": 50}},
     "keep tickets warm": {"task": "dnsops.tasks.keep_tickets_warm", "schedule": 60.0, "options": {"expires": 60}},
     "look for drift": {"task": "dnsops.tasks.look_for_drift", "schedule": 1.0, "options": {"expires": 2}},

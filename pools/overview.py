@@ -185,7 +185,7 @@ def _read_ages() -> Ages:
     return Ages(fresh.oldest, limits, fresh.last_sweep, fresh.known)
 
 
-ages = Recent(_read_ages, keep_s=1.0)
+ages = Recent(_read_ages, keep_s=0.3)
 """Freshness, read at most once a second for each process."""
 
 

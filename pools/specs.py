@@ -117,7 +117,9 @@ class Timing:
     policy: Policy = DEFAULT_POLICY
 
 
-UCC_TIMING = Timing(interval_s=5.0, timeout_s=2.0, retry_s=0.3)
+# Down is known after U(0, interval) + retry where a port refuses, about 0.9 s at the median; after U(0, interval) +
+# timeout + 0.4 s where a host is silent (``probing.engine``). The kernel sends a lost packet again after 1 s: in time.
+UCC_TIMING = Timing(interval_s=1.5, timeout_s=1.5, retry_s=0.1)
 WEB_TIMING = Timing(interval_s=10.0, timeout_s=4.0, retry_s=0.5)
 # The certificate is looked at in the connection of the web check: the same timing.
 CERT_TIMING = Timing(interval_s=10.0, timeout_s=4.0, retry_s=0.5, policy=Policy(rise=1, fall=2))

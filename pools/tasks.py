@@ -2,39 +2,55 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from celery import shared_task
-from celery.signals import worker_shutting_down
+from celery.signals import worker_ready, worker_shutting_down
 from django.conf import settings
+from kombu.exceptions import OperationalError
 
 from pools import lease, live, redis_store
 from pools.history.retention import forget_old_history
 from pools.history.summing import add_history_up as add_up
 from pools.redis_store import BrokerLost
 from pools.services import keep_maintenance_time
-from pools.windows import run_window, stop_windows
+from pools.windows import is_probing, is_stopping, run_window, stop_windows
 
 QUEUE = "probes"
 EXPIRES_S = 2
+LOOK_OUT_S = 1.0
 
 
 @shared_task(name="pools.tasks.schedule_windows")
 def schedule_windows() -> None:
-    """Each second: send a window for every shard that nobody holds, unless enough of them wait for a worker already."""
+    """Every few seconds: send a window for every shard that nobody holds.
+
+    A safety net: windows are handed on by the worker that ends one, and a worker without one looks by itself.
+    """
     live.mark_alive("beat")
-    shards: int = settings.POOLS["shards"]
     try:
-        lease.forget_other_shards(shards)
-        with redis_store.broker() as redis:
-            waiting = redis.llen(QUEUE)
-        free = lease.free_shards(range(shards)) if int(str(waiting)) < 2 * shards else []
+        lease.forget_other_shards(settings.POOLS["shards"])
+        send_windows(free_shards())
     except BrokerLost:
-        return  # and so is the queue; beat comes again in a second
-    for shard in free:
-        _send(shard)
+        return  # and so is the queue; beat comes again
     keep_maintenance_time()
+
+
+def free_shards() -> set[int]:
+    """Return the shards that nobody holds. Raises BrokerLost."""
+    return set(lease.free_shards(range(settings.POOLS["shards"])))
+
+
+def send_windows(shards: Iterable[int]) -> None:
+    """Send a window for each, unless enough of them wait for a worker already. Raises BrokerLost."""
+    with redis_store.broker() as redis:
+        waiting = int(str(redis.llen(QUEUE)))
+    if waiting < 2 * settings.POOLS["shards"]:
+        for shard in shards:
+            _send(shard)
 
 
 @shared_task(name="pools.tasks.probe_window")
@@ -58,6 +74,26 @@ def add_history_up() -> None:
 
 def _send(shard: int) -> None:
     probe_window.apply_async((shard,), queue=QUEUE, expires=EXPIRES_S)
+
+
+@worker_ready.connect  # type: ignore[untyped-decorator, unused-ignore]
+def _stand_by(sender: Any, **_: Any) -> None:
+    """Of a worker that takes windows: begin at once, and look out for shards that nobody holds."""
+    if QUEUE in {queue.name for queue in sender.task_consumer.queues}:
+        threading.Thread(target=_look_out, name="a365-standby", daemon=True).start()
+
+
+def _look_out() -> None:
+    """Send windows for shards that nobody has held for a second, while this worker has nothing to do itself."""
+    before = set(range(settings.POOLS["shards"]))
+    while not is_stopping():
+        try:
+            free = set() if is_probing() else free_shards()
+            send_windows(free & before)
+            before = free
+        except (BrokerLost, OperationalError):
+            before = set()
+        time.sleep(LOOK_OUT_S)
 
 
 @worker_shutting_down.connect  # type: ignore[untyped-decorator, unused-ignore]

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 RENEW_S = 1.0
-SHARE_S = 0.9  # how often ages and latest states go to Redis
+AGES_S, LATEST_S = 0.4, 0.9  # how often each goes to Redis; a page learns of an age by what is shared
 ADOPT_AFTER_S = 1.5  # an idle worker comes first
 RELOAD_S = 60.0  # also when nobody said that the estate changed
 
@@ -47,6 +47,11 @@ _stopping = mmap.mmap(-1, 1)
 def stop_windows() -> None:
     """End the windows of this worker at once; called when it is asked to stop."""
     _stopping[0] = 1
+
+
+def is_probing() -> bool:
+    """Whether a window is under way in this process."""
+    return _process is not None and _process.in_window
 
 
 def is_stopping() -> bool:
@@ -61,7 +66,8 @@ class _Held:
     lease: Lease
     recorder: Recorder
     renewed_at: float
-    shared_at: float = 0.0
+    latest_at: float = 0.0
+    ages_at: float = 0.0
     lost: bool = False
     book: MinuteBook = field(default_factory=lambda: MinuteBook(time.time()))
 
@@ -76,6 +82,7 @@ class _Process:
     renewer: ThreadPoolExecutor
     kept: dict[int, tuple[int, Recorder]] = field(default_factory=dict)
     checks: list[Check] = field(default_factory=list)
+    in_window: bool = False
     estate_version: int = -1
     loaded_at: float = float("-inf")
 
@@ -114,9 +121,11 @@ def run_window(shard: int) -> list[int]:
         return []
     process = _this_process()
     window = _Window(process, taken)
+    process.in_window = True
     try:
         process.runner.run(window.run())
     finally:
+        process.in_window = False
         held = window.give_back()
     return [] if is_stopping() else held
 
@@ -300,12 +309,13 @@ class _Window:
             self._process.loaded_at = float("-inf")
 
     def _exchange(self, held: _Held, now: float) -> tuple[frozenset[str], int | None]:
-        share = now - held.shared_at >= SHARE_S
         at = time.time()
         latest = ages = b""
-        if share and not self._failing:
-            held.shared_at = now
+        if now - held.latest_at >= LATEST_S and not self._failing:
+            held.latest_at = now
             latest = live.pack_latest(at=at, columns=held.recorder.packed_latest())
+        if now - held.ages_at >= AGES_S and not self._failing:
+            held.ages_at = now
             ages = live.pack_ages(at=at, complete=held.recorder.complete(), ages=held.recorder.ages())
         try:
             answer = lease.flush(held.lease, at=at, latest=latest, ages=ages)

@@ -30,7 +30,7 @@ from pools.specs import Check, asked_with, spread
 
 log = logging.getLogger(__name__)
 
-FLUSH_S = 1.0
+FLUSH_S = 0.5
 LOOK_FOR_STOP_S = 0.2
 PAUSE_S = 1.0
 FIRST_SWEEP_S = 1.0
@@ -191,7 +191,7 @@ class Engine:
         self._wake()
 
     async def run(self, deliver: Deliver, stop: Callable[[], bool]) -> None:
-        """Probe until ``stop()``; hand results to ``deliver`` each second, also when there are none.
+        """Probe until ``stop()``; hand results to ``deliver`` every half second, also when there are none.
 
         What a check has just changed to is handed over at once. Whatever ``deliver`` raises ends the run and is raised.
         What is under way at the end goes on at the next run.

@@ -61,7 +61,18 @@ class Estate:
 
     def start_worker(self, name: str) -> subprocess.Popen[bytes]:
         """A probes worker as ``up`` starts it, in a process group of its own."""
-        options = ["-n", f"{name}@%h", "-c", "1", "--without-mingle", "--without-gossip", "-l", "WARNING"]
+        options = [
+            "-n",
+            f"{name}@%h",
+            "-P",
+            "threads",
+            "-c",
+            "1",
+            "--without-mingle",
+            "--without-gossip",
+            "-l",
+            "WARNING",
+        ]
         command = [sys.executable, "-m", "celery", "-A", "a365admin", "worker", "-Q", "probes", *options]
         with self.log.open("ab") as log:
             worker = subprocess.Popen(
