@@ -12,7 +12,7 @@ from pools.models import CheckState, DedicatedHostname, HealthTransition, Hostna
 from pools.probing.result import Cause, ProbeResult
 from pools.recording import Recorder, StaleFence
 from pools.services import estate_checks, record_results
-from pools.specs import Check
+from pools.specs import UCC_TIMING, Check
 from tests.factories import make_pair
 
 pytestmark = pytest.mark.django_db
@@ -166,7 +166,7 @@ def test_ages_tell_of_the_result_that_goes_stale_first_and_only_when_all_are_in(
     estate.sweep()
     at, interval_s = estate.recorder.ages()[estate.hostname.pk]
     assert at == pytest.approx(time.time(), abs=5)
-    assert interval_s == 5.0
+    assert interval_s == UCC_TIMING.interval_s
     assert estate.recorder.complete()
 
 
