@@ -48,6 +48,7 @@ class Child:
         self.spec = spec
         self.failures = 0
         self.restart_at: float | None = None
+        self.frozen_since: float | None = None
         self._lifeline = lifeline
         self._lock_fd = lock_fd
         self._line = line
@@ -61,7 +62,7 @@ class Child:
 
     def start(self) -> None:
         """Start it. The process gets its own session, so that the terminal's Ctrl-C reaches the supervisor only."""
-        self.restart_at = None
+        self.restart_at = self.frozen_since = None
         self._started_at = time.monotonic()
         kept = [fd for fd in (self._lifeline, self._lock_fd) if fd is not None]
         lock = "-" if self._lock_fd is None else str(self._lock_fd)
@@ -101,6 +102,14 @@ class Child:
             process.wait()
         return process.returncode
 
+    def is_frozen(self) -> bool:
+        """Whether it was stopped (SIGSTOP) and does nothing, although it has not ended. Linux only, else never."""
+        try:
+            state = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        except OSError:
+            return False
+        return state == "T"
+
     def schedule_restart(self, *, now: float) -> float:
         """After an end: decide when to start again; return the delay in seconds."""
         self.failures = 1 if now - self._started_at > STABLE_AFTER_S else self.failures + 1
@@ -113,6 +122,7 @@ class Child:
         self.restart_at = None
         if self._process is not None and self.ended_with() is None:
             self._process.send_signal(signal.SIGTERM)
+            self._process.send_signal(signal.SIGCONT)  # one that was stopped would not hear it
 
     def kill(self) -> None:
         """End the whole group now."""

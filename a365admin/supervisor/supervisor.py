@@ -23,6 +23,7 @@ STOP_ORDER: tuple[frozenset[str], ...] = (
 )
 TICK_S = 0.2
 SAY_AGAIN_S = 5.0
+FROZEN_S = 5.0
 
 
 class StopRequestedError(Exception):
@@ -118,6 +119,7 @@ class Supervisor:
         for child in self._children.values():
             code = child.ended_with()
             if code is None:
+                self._end_frozen(child, now)
                 continue
             if child.restart_at is None:
                 delay_s = child.schedule_restart(now=now)
@@ -126,6 +128,16 @@ class Supervisor:
             elif now >= child.restart_at:
                 child.start()
                 self._console.say(f"  {child.spec.name} (pid {child.pid})")
+
+    def _end_frozen(self, child: Child, now: float) -> None:
+        """What stands still for a while holds its place and does nothing in it: end it, so that it is started again."""
+        if not child.is_frozen():
+            child.frozen_since = None
+        elif child.frozen_since is None:
+            child.frozen_since = now
+        elif now - child.frozen_since >= FROZEN_S:
+            self._console.say(f"{child.spec.name} has been standing still (SIGSTOP) for {FROZEN_S:.0f} s; ending it")
+            child.kill()
 
     def stop_all(self) -> None:
         """Stop every child, group by group; a further Ctrl-C kills what is left."""

@@ -6,7 +6,8 @@ under way is asked anew instead of being counted as silence.
 
 A UCC port that fails for the first time is asked again at once, then every ``retry_s``. One that is silent is asked a
 second and a third time *beside* the first, which goes on: a lost packet then costs nothing, since the answer to a later
-connect withdraws the earlier ones, and a dead host costs one timeout instead of three.
+connect withdraws the earlier ones, and a dead host costs one timeout instead of three. And where one check of an
+address fails, the others there are asked at once: of a dead server the first port that is asked tells of all.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ QUICK_TICK_S, QUICK_FOR_S = 0.005, 0.5  # while a change is being settled
 SHORTEST_NAP_S = 0.001
 BURST = 256  # starts in one turn: what was missed is made up for without standing still
 HOST_MAX = 256  # under way to one address
+SUSPECT_AGAIN_S = 1.0
 CONVERSATIONS_MAX = 128
 DESCRIPTORS_KEPT = 128  # for everything else: database, broker, logs, conversations
 
@@ -49,12 +51,14 @@ _answers = partial(tuple.__new__, ProbeResult)  # without the named tuple's own 
 
 
 class _Host:
-    """An address, and how many connects and conversations with it are under way."""
+    """An address: its checks, and how many connects and conversations with it are under way."""
 
-    __slots__ = ("asking",)
+    __slots__ = ("asking", "slots", "suspected_at")
 
     def __init__(self) -> None:
         self.asking = 0
+        self.slots: set[_Slot] = set()
+        self.suspected_at = float("-inf")
 
 
 class _Slot:
@@ -160,6 +164,7 @@ class Engine:
                 if slot is not None:
                     self._drop(slot)
                 slot = self._slots[key] = _Slot(check, self._hosts.setdefault(check.address, _Host()))
+                slot.host.slots.add(slot)
                 self._plan(slot, now + slot.phase * min(FIRST_SWEEP_S, check.interval_s))
             slot.check = check
             slot.cert = by_key.get(f"cert:{key[4:]}") if check.kind is CheckKind.WEB else None
@@ -167,6 +172,7 @@ class Engine:
 
     def _drop(self, slot: _Slot) -> None:
         slot.gone, slot.is_steady = True, False
+        slot.host.slots.discard(slot)
 
     def _lay_out(self, at: float) -> None:
         by_interval: dict[float, list[_Slot]] = {}
@@ -277,10 +283,21 @@ class Engine:
             if good is not None and slot.count == (slot.check.policy.rise if good else slot.check.policy.fall):
                 self._urgent = True
         else:
+            if slot.good and good is False:
+                self._suspect(slot.host, now)
             slot.count = slot.check.policy.rise if good and slot.good is None else 1
             slot.good = good
         if not slot.is_settled():
             self._quick_until = now + QUICK_FOR_S
+
+    def _suspect(self, host: _Host, now: float) -> None:
+        """One check of an address fails: ask the others there at once, so that a dead server is known as such."""
+        if now - host.suspected_at < SUSPECT_AGAIN_S:
+            return
+        host.suspected_at = now
+        for slot in host.slots:
+            if slot.good and not slot.asking:
+                self._plan(slot, now)
 
     def _plan_next(self, slot: _Slot, now: float) -> None:
         """A change is asked again soon, until it is settled; else the check comes at its own place in the interval."""
@@ -377,6 +394,8 @@ class Engine:
             if not slot.gone and slot.asking + slot.bad() < slot.check.policy.fall and slot.host.asking < HOST_MAX:
                 if not slot.fds:
                     slot.fds.append(fd)
+                if slot.good:
+                    self._suspect(slot.host, now)
                 self._connect(slot, now)
 
     def _collect(self, all_ended: list[Ended[_Slot]]) -> None:

@@ -594,3 +594,18 @@ def test_where_no_more_descriptors_may_be_opened_it_is_said_once(caplog: pytest.
         engine.close()
     assert [record.message for record in caplog.records if "LimitNOFILE" in record.message] != []
     assert len(caplog.records) == 1
+
+
+def test_where_one_port_of_a_server_fails_its_other_ports_are_asked_at_once() -> None:
+    servers = [socket.create_server((ADDRESS, 0)) for _ in range(6)]
+    checks = [ucc(int(server.getsockname()[1]), interval_s=60.0) for server in servers]
+    engine = Engine()
+    engine.set_checks(checks)
+    assert {result.ok for _, result in run_engine(engine, 1.5)} == {True}
+    for server in servers:
+        server.close()
+    engine.ask_now([checks[0].key])
+    got = run_engine(engine, 1.5)
+    engine.close()
+    refused = [result.key for _, result in got if result.cause is Cause.REFUSED]
+    assert {key: refused.count(key) for key in refused} == {check.key: 3 for check in checks}
