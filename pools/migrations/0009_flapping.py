@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('pools', '0008_watch_connections'),
+        ('pools', '0008_endpoint_of_ucc'),
     ]
 
     operations = [
