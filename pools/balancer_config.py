@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from pools.statistics_source import Source, Via, parse_source
 
-CHECK_INTERVAL_S, CHECK_FALL, CHECK_RISE = 2, 3, 2
+CHECK_INTERVAL_MS, CHECK_FALL, CHECK_RISE = 2000, 3, 2
 HEAVIEST, LIGHTER_BY = 1000, 100
 
 _WORD = re.compile(r"[^A-Za-z0-9_.:-]+")
@@ -42,7 +42,7 @@ class ServiceConfig:
     backend: str = ""
 
 
-def haproxy(service: ServiceConfig) -> str:
+def haproxy(service: ServiceConfig, *, interval_ms: int = CHECK_INTERVAL_MS) -> str:
     """Return sections for haproxy.cfg (HAProxy 2.2 or newer). TLS passes through: the certificates stay on the servers.
 
     The passive servers are backups, used only while the active one is out; connections to a server that goes, and to a
@@ -66,7 +66,7 @@ def haproxy(service: ServiceConfig) -> str:
         "    timeout connect 5s",
         "    timeout server 1h",
         (
-            f"    default-server check port {service.check_port} inter {CHECK_INTERVAL_S}s fall {CHECK_FALL} "
+            f"    default-server check port {service.check_port} inter {interval_ms}ms fall {CHECK_FALL} "
             f"rise {CHECK_RISE} on-marked-down shutdown-sessions"
         ),
         *(_haproxy_server(server, first=index == 0) for index, server in enumerate(service.servers)),

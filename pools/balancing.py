@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from pools.facts import PROBERS_OWN, ServerFacts, ServerVerdict, VirtualServiceFacts
+from pools.facts import PROBERS_OWN, CheckFact, ServerFacts, ServerVerdict, VirtualServiceFacts
 from pools.health import Health, Situation
 
 
@@ -61,16 +61,18 @@ def seems_removed(service: VirtualServiceFacts) -> bool:
 
 
 def _vip_dead(service: VirtualServiceFacts, server: ServerFacts | None) -> ServerVerdict | None:
-    if not service.vip.bad:
+    """Nothing comes through the VIP. HAProxy still accepts connections then, and closes them; others refuse them."""
+    closed = all(service.check_on(one).bad for one in service.real_servers)
+    if not service.vip.bad and not (service.web.bad and closed):
         return None
     fit = [one for one in service.real_servers if service.check_on(one).answers]
     if fit:
         why = f"{names(fit)} would be fit: the load balancer itself seems to be down, or has taken {_them(fit)} out"
-    elif all(service.check_on(one).bad for one in service.real_servers):
+    elif closed:
         why = f"UCC port {service.check_port} is closed on {names(service.real_servers)}: no real server is left"
     else:
         why = "whether a real server is fit is not known"
-    said = service.vip.sentence.partition(":")[0]
+    said = _short(service.vip if service.vip.bad else service.web)
     phrase = f"VIP of {service.name} ({service.address}:{service.port}): {said}; {why}"
     return ServerVerdict(Health.DOWN, Situation.SERVER_DOWN, phrase)
 
@@ -82,7 +84,7 @@ def _dead_behind_green(service: VirtualServiceFacts, server: ServerFacts | None)
     through = service.web.answers and not service.balancer_is_read
     phrase = (
         f"web services of {server.name} are dead behind a green health check "
-        f"({server.web.sentence.partition(':')[0]}): the load balancer of {service.name} checks only "
+        f"({_short(server.web)}): the load balancer of {service.name} checks only "
         f"UCC port {service.check_port}, and does not see it"
     )
     return ServerVerdict(Health.DEGRADED if through else Health.DOWN, Situation.BEHIND_GREEN, phrase)
@@ -113,9 +115,9 @@ def _disagrees(
     if server is None and service.in_use:
         phrase = f"uses {names(service.in_use)}, which is none of its real servers here"
     elif server is None:
-        phrase = "says that no real server is up, but its VIP answers"
+        phrase = "says that no real server is up, but the web services answer through it"
     elif service.check_on(server).bad:
-        found = service.check_on(server).sentence.partition(":")[0]
+        found = _short(service.check_on(server))
         phrase = f"uses {server.name}, whose UCC port {service.check_port} we find {found}"
     else:
         return None
@@ -215,6 +217,11 @@ def names(servers: Sequence[ServerFacts | str]) -> str:
     """“SRV1 and SRV2”."""
     said = [server if isinstance(server, str) else server.name for server in servers]
     return said[0] if len(said) == 1 else f"{', '.join(said[:-1])} and {said[-1]}" if said else "no server"
+
+
+def _short(fact: CheckFact) -> str:
+    """The first words of what a check said."""
+    return fact.sentence.partition(":")[0]
 
 
 def _all(service: VirtualServiceFacts) -> str:

@@ -17,6 +17,7 @@ from a365admin.lab.errors import LabError
 TSIG_KEY_NAME = "a365admin."
 TSIG_ALGORITHM = "hmac-sha256"
 WEB_PORTS = (8443, 18443, 28443)
+STATISTICS_PORT = 8404
 FIRST_OWN_PORT, LAST_OWN_PORT = 20000, 32000  # below the ephemeral ports, so that a restart finds them free
 ATTEMPTS = 200
 
@@ -63,10 +64,30 @@ class ServerConfig:
 
 @dataclass(frozen=True, slots=True)
 class HostnameConfig:
-    """A dedicated hostname and the server FQDN that it points at in an untouched demo."""
+    """A dedicated hostname, and what its record says in an untouched demo: an FQDN, or for an A record an address."""
 
     fqdn: str
     target: str
+    record_type: str = "CNAME"
+
+
+@dataclass(frozen=True, slots=True)
+class BalancerConfig:
+    """One load balancer: its VIP, where its statistics are, and what it checks on which servers."""
+
+    name: str
+    fqdn: str
+    address: str
+    port: int
+    statistics_port: int
+    check_port: int
+    servers: tuple[str, ...]
+    check_interval_ms: int = 1000
+
+    @property
+    def statistics(self) -> str:
+        """The address of its statistics, as an administrator enters it."""
+        return f"http://{self.address}:{self.statistics_port}/stats;csv"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +102,7 @@ class LabConfig:
     ca_file: str
     servers: tuple[ServerConfig, ...]
     hostnames: tuple[HostnameConfig, ...]
+    balancers: tuple[BalancerConfig, ...]
     path: Path
 
     @property
@@ -131,7 +153,15 @@ def create_config(var: Path, *, block: str | None = None) -> LabConfig:
         tsig=TsigConfig(TSIG_KEY_NAME, TSIG_ALGORITHM, str(secret_file)),
         ca_file=str(directory / pki.CA_CERTIFICATE),
         servers=tuple(_server(name, block, web_port) for pool in estate.POOLS for name in pool.servers),
-        hostnames=tuple(HostnameConfig(estate.fqdn(h.name), estate.fqdn(h.targets[0])) for h in estate.HOSTNAMES),
+        hostnames=tuple(
+            HostnameConfig(
+                estate.fqdn(plan.name),
+                _address(plan.targets[0], block) if plan.record_type == "A" else estate.fqdn(plan.targets[0]),
+                plan.record_type,
+            )
+            for plan in estate.HOSTNAMES
+        ),
+        balancers=tuple(_balancer(plan, block, web_port) for plan in estate.BALANCERS),
         path=path,
     )
     document = asdict(config)
@@ -175,6 +205,9 @@ def _from_document(document: Mapping[str, Any], path: Path) -> LabConfig:
             for item in document["servers"]
         ),
         hostnames=tuple(HostnameConfig(**item) for item in document["hostnames"]),
+        balancers=tuple(
+            BalancerConfig(**{**item, "servers": tuple(item["servers"])}) for item in document["balancers"]
+        ),
         path=path,
     )
 
@@ -191,7 +224,23 @@ def _server(name: str, block: str, web_port: int) -> ServerConfig:
     )
 
 
+def _balancer(plan: estate.BalancerPlan, block: str, web_port: int) -> BalancerConfig:
+    return BalancerConfig(
+        name=plan.name,
+        fqdn=estate.fqdn(plan.name),
+        address=_address(plan.name, block),
+        port=web_port,
+        statistics_port=STATISTICS_PORT,
+        check_port=estate.pool_of(plan.servers[0]).ucc_ports[0],
+        servers=plan.servers,
+    )
+
+
 def _address(name: str, block: str) -> str:
+    """Servers from .11 on, load balancers' VIPs from .101 on."""
+    for place, plan in enumerate(estate.BALANCERS, start=101):
+        if plan.name == name:
+            return f"{block}.{place}"
     return f"{block}.{10 + int(name.removeprefix('SRV'))}"
 
 
@@ -209,7 +258,7 @@ def _choose_block(wanted: str | None) -> tuple[str, int]:
                 _can_bind(_address(name, block), (web_port, *pool.ucc_ports))
                 for pool in estate.POOLS
                 for name in pool.servers
-            ):
+            ) and all(_can_bind(_address(plan.name, block), (web_port, STATISTICS_PORT)) for plan in estate.BALANCERS):
                 return block, web_port
     raise LabError(
         f"No free addresses for the demo estate in {wanted or '127.0.0.0/8'}: another program holds its ports "

@@ -23,7 +23,7 @@ from a365admin.lab.dnsupdate import UpdateResult, apply_update
 from a365admin.lab.errors import LabError
 from a365admin.lab.estate import RECORD_TTL_S
 from a365admin.lab.faults import DnsFault
-from a365admin.lab.zone import copy_zone, remove_name, save_zone, serial_of, set_cname
+from a365admin.lab.zone import copy_zone, remove_name, save_zone, serial_of, set_record
 
 log = logging.getLogger(__name__)
 
@@ -150,9 +150,11 @@ class DnsServer:
             self._on_change()
         return result
 
-    def edit(self, name: dns.name.Name, target: dns.name.Name, *, ttl_s: int = RECORD_TTL_S) -> None:
+    def edit(
+        self, name: dns.name.Name, target: dns.name.Name | str, *, ttl_s: int = RECORD_TTL_S, record_type: str = "CNAME"
+    ) -> None:
         """Point a name somewhere else, as somebody does who edits the zone by hand: no key, no question, no update."""
-        if set_cname(self.zone, name, target, ttl_s=ttl_s):
+        if set_record(self.zone, name, record_type, str(target), ttl_s=ttl_s):
             self.save()
             self._on_change()
 

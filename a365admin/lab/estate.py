@@ -43,6 +43,20 @@ class HostnamePlan:
     service_name: str
     pool: str
     targets: tuple[str, ...]
+    record_type: str = "CNAME"
+    shares_primary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BalancerPlan:
+    """A load balancer: the name of its virtual service, its site, and its real servers, the active one first.
+
+    It checks the port of the first UCC of their pool.
+    """
+
+    name: str
+    site: str
+    servers: tuple[str, ...]
 
 
 SITES = ("Amsterdam", "Rotterdam", "Utrecht", "Eindhoven", "Groningen")
@@ -108,6 +122,21 @@ POOLS = (
         (("Customer Care", 6101), ("Emergency Line", 6102)),
         standby_runs_ucc=True,
     ),
+    # Behind load balancers, one in each of two paired datacentres: the health check's port is the same in both pools.
+    TrustedApplicationPoolPlan(
+        "a365pool6",
+        "fepool1",
+        ("SRV9", "SRV10"),
+        (("Webshop", 6001), ("Night Desk", 6002)),
+        standby_runs_ucc=True,
+    ),
+    TrustedApplicationPoolPlan(
+        "a365pool7",
+        "fepool2",
+        ("SRV11", "SRV12"),
+        (("Webshop", 6001), ("Night Desk", 6002)),
+        standby_runs_ucc=True,
+    ),
 )
 
 HOSTNAMES = (
@@ -115,6 +144,16 @@ HOSTNAMES = (
     HostnamePlan("a365web2", "Service Desk Rotterdam", "a365pool2", ("SRV3", "SRV4", "SRV1", "SRV2")),
     HostnamePlan("a365web3", "Service Desk Utrecht", "a365pool3", ("SRV5", "SRV6")),
     HostnamePlan("a365web4", "Customer Care", "a365pool4", ("SRV7", "SRV8")),
+    # Behind a load balancer, which fails over by itself; then global: a CNAME to the active datacentre.
+    HostnamePlan("a365web5", "Webshop", "a365pool6", ("AMS-VIP",), record_type="A"),
+    HostnamePlan("a365web6", "Night Desk", "a365pool6", ("AMS-VIP", "RTM-VIP"), shares_primary=True),
+    # An address rather than a name, and no load balancer.
+    HostnamePlan("a365web7", "Night Desk Rotterdam", "a365pool7", ("SRV11", "SRV12"), record_type="A"),
+)
+
+BALANCERS = (
+    BalancerPlan("AMS-VIP", "Amsterdam", ("SRV9", "SRV10")),
+    BalancerPlan("RTM-VIP", "Rotterdam", ("SRV11", "SRV12")),
 )
 
 
@@ -161,9 +200,16 @@ def pool_of(server: str) -> TrustedApplicationPoolPlan:
     raise KeyError(server)
 
 
+def servers_of(target: str) -> tuple[str, ...]:
+    """The servers that a target leads to: itself, or the real servers behind a load balancer."""
+    return next((balancer.servers for balancer in BALANCERS if balancer.name == target), (target,))
+
+
 def hostnames_served_by(server: str) -> tuple[str, ...]:
-    """Short names of the dedicated hostnames that may point at this server: its certificate must name them."""
-    return tuple(hostname.name for hostname in HOSTNAMES if server in hostname.targets)
+    """Short names of the dedicated hostnames whose clients may end up here: its certificate must name them."""
+    return tuple(
+        hostname.name for hostname in HOSTNAMES if any(server in servers_of(target) for target in hostname.targets)
+    )
 
 
 def runs_ucc_at_start(server: str) -> bool:

@@ -7,11 +7,18 @@ class ServerFault(StrEnum):
     """A fault of an A365 server."""
 
     UCC_DOWN = "ucc_down"
+    FIRST_REMOVED = "first_removed"
     WEB_DOWN = "web_down"
     DEAD = "dead"
     SILENT = "silent"
     SLOW = "slow"
     WRONG_CERTIFICATE = "wrong_certificate"
+
+
+class BalancerFault(StrEnum):
+    """A fault of a load balancer."""
+
+    DEAD = "dead"
 
 
 class DnsFault(StrEnum):

@@ -1,6 +1,7 @@
 """The demo estate in operation: all servers on one event loop, their faults, and what follows from a change."""
 
 import asyncio
+import ipaddress
 import logging
 from typing import Any
 
@@ -9,11 +10,12 @@ import dns.name
 import dns.rdatatype
 import dns.tsig
 
+from a365admin.lab.balancer import Balancer
 from a365admin.lab.config import LabConfig, write_private
 from a365admin.lab.dnsserver import DnsServer
 from a365admin.lab.errors import LabError
 from a365admin.lab.estate import RECORD_TTL_S
-from a365admin.lab.faults import DnsFault, ServerFault, UccAction
+from a365admin.lab.faults import BalancerFault, DnsFault, ServerFault, UccAction
 from a365admin.lab.servers import A365Server
 from a365admin.lab.state import KeptState, ServerState, from_json, to_json
 from a365admin.lab.zone import (
@@ -41,6 +43,7 @@ class Estate:
             for server in config.servers
         }
         self.dns = {server.name: self._dns_server(index) for index, server in enumerate(config.dns)}
+        self.balancers = {balancer.name: Balancer(balancer, config) for balancer in config.balancers}
         self._changing = asyncio.Lock()
         self._follow_later: asyncio.TimerHandle | None = None
         self._state_file = config.directory / "state.json"
@@ -60,6 +63,8 @@ class Estate:
             for name, dns_server in self.dns.items():
                 await dns_server.set_faults(kept.dns.get(name, frozenset()))
                 await dns_server.start()
+            for name, balancer in self.balancers.items():
+                await balancer.set_faults(kept.balancers.get(name, frozenset()))
         except LabError:
             await self.stop()
             raise
@@ -69,6 +74,8 @@ class Estate:
         """Close everything at once."""
         if self._follow_later is not None:
             self._follow_later.cancel()
+        for balancer in self.balancers.values():
+            await balancer.stop()
         for server in self.servers.values():
             await server.stop()
         for dns_server in self.dns.values():
@@ -93,6 +100,21 @@ class Estate:
                 }
                 for server in self.servers.values()
             ],
+            "balancers": [
+                {
+                    "name": balancer.config.name,
+                    "fqdn": balancer.config.fqdn,
+                    "address": balancer.config.address,
+                    "port": balancer.config.port,
+                    "statistics": balancer.config.statistics,
+                    "check_port": balancer.config.check_port,
+                    "servers": list(balancer.config.servers),
+                    "program": balancer.program,
+                    "faults": sorted(balancer.faults),
+                    "possible_faults": [fault.value for fault in BalancerFault],
+                }
+                for balancer in self.balancers.values()
+            ],
             "dns": [
                 {
                     "name": server.config.name,
@@ -115,19 +137,26 @@ class Estate:
                 await self._set_server_fault(self.servers[target], fault, on=on)
             elif target in self.dns:
                 await self._set_dns_fault(self.dns[target], fault, on=on)
+            elif target in self.balancers:
+                await self._set_balancer_fault(self.balancers[target], fault, on=on)
             else:
-                raise LabError(f"The demo has no server {target!r}. It has {', '.join([*self.servers, *self.dns])}.")
+                known = ", ".join([*self.servers, *self.dns, *self.balancers])
+                raise LabError(f"The demo has no server {target!r}. It has {known}.")
             self._save_state()
 
     async def edit(self, hostname: str, target: str, *, ttl_s: int = RECORD_TTL_S) -> None:
         """Change a dedicated hostname's record on the writer by hand, behind everybody's back.
 
-        In: its FQDN; the FQDN that it is to be an alias of; a TTL in seconds. The writer's faults do not matter: who
-        edits by hand sits at the server. Raises LabError for a hostname that there is not, and for what is no name.
+        In: its FQDN; the FQDN that it is to be an alias of, or, for an A record, an IPv4 address; a TTL in seconds. The
+        writer's faults do not matter: who edits by hand sits at the server. Raises LabError for a hostname that there
+        is not, and for what is no name or address.
         """
         name = self._hostname(hostname)
         if not 0 <= ttl_s <= MAX_TTL_S:
             raise LabError(f"A TTL is 0 to {MAX_TTL_S} seconds; found {ttl_s}.")
+        if self._record_type(hostname) == "A":
+            await self._edit_address(name, target, ttl_s)
+            return
         try:
             alias_of = dns.name.from_text(target)
         except (dns.exception.DNSException, ValueError) as error:
@@ -136,6 +165,17 @@ class Estate:
             raise LabError(f"{target!r} is not a name that {hostname} can point at.")
         async with self._changing:
             self.writer.edit(name, alias_of, ttl_s=ttl_s)
+
+    async def _edit_address(self, name: dns.name.Name, address: str, ttl_s: int) -> None:
+        try:
+            ipaddress.IPv4Address(address)
+        except ValueError as error:
+            raise LabError(f"{address!r} is not an IPv4 address, which an A record of the demo holds.") from error
+        async with self._changing:
+            self.writer.edit(name, address, ttl_s=ttl_s, record_type="A")
+
+    def _record_type(self, hostname: str) -> str:
+        return next(config.record_type for config in self.config.hostnames if config.fqdn == hostname)
 
     async def remove(self, hostname: str) -> None:
         """Delete a dedicated hostname's record on the writer, as scavenging does. Raises LabError."""
@@ -161,6 +201,8 @@ class Estate:
                 await server.set_state(faults=frozenset(), ucc_running=runs)
             for dns_server in self.dns.values():
                 await dns_server.set_faults(frozenset())
+            for balancer in self.balancers.values():
+                await balancer.set_faults(frozenset())
             if start_over:
                 text = zone_text(self.config, serial=serial_of(self.writer.zone) + 1)
                 copy_zone(parse_zone(text), self.writer.zone)
@@ -189,6 +231,12 @@ class Estate:
         chosen = {DnsFault(fault)}
         await server.set_faults(server.faults | chosen if on else server.faults - chosen)
         self._follow()
+
+    async def _set_balancer_fault(self, balancer: Balancer, fault: str, *, on: bool) -> None:
+        if fault not in set(BalancerFault):
+            raise LabError(f"A load balancer of the demo has no fault {fault!r}. It has {', '.join(BalancerFault)}.")
+        chosen = {BalancerFault(fault)}
+        await balancer.set_faults(balancer.faults | chosen if on else balancer.faults - chosen)
 
     def _answers(self, server: DnsServer) -> dict[str, str]:
         """What this server has for each dedicated hostname: "CNAME srv1.lab.example." or nothing."""
@@ -237,6 +285,7 @@ class Estate:
         state = KeptState(
             {name: ServerState(server.ucc_running, frozenset(server.faults)) for name, server in self.servers.items()},
             {name: frozenset(server.faults) for name, server in self.dns.items()},
+            {name: frozenset(balancer.faults) for name, balancer in self.balancers.items()},
         )
         try:
             write_private(self._state_file, to_json(state))

@@ -12,12 +12,15 @@ from pools.models import (
     DedicatedHostname,
     FailoverTarget,
     FrontEndPool,
+    RealServer,
     Server,
     Site,
     TrustedApplication,
     TrustedApplicationPool,
     Ucc,
+    VirtualService,
 )
+from pools.virtual_services import BalancerKind
 
 EXPECTED_LAG_S = 5
 
@@ -32,7 +35,8 @@ def seed_estate(config: LabConfig) -> None:
     pools = _trusted_application_pools(front_end_pools)
     _uccs(pools)
     servers = _servers(config, pools)
-    _hostnames(pools, servers)
+    services = _virtual_services(config, pools, servers)
+    _hostnames(pools, servers, services)
     _clients(config)
     _dns(config)
 
@@ -91,7 +95,37 @@ def _servers(config: LabConfig, pools: Mapping[str, TrustedApplicationPool]) -> 
     }
 
 
-def _hostnames(pools: Mapping[str, TrustedApplicationPool], servers: Mapping[str, Server]) -> None:
+def _virtual_services(
+    config: LabConfig, pools: Mapping[str, TrustedApplicationPool], servers: Mapping[str, Server]
+) -> dict[str, VirtualService]:
+    services = {}
+    for plan, balancer in zip(estate.BALANCERS, config.balancers, strict=True):
+        applications = pools[estate.pool_of(plan.servers[0]).name].trusted_applications
+        service, _created = VirtualService.objects.update_or_create(
+            name=plan.name,
+            defaults={
+                "fqdn": balancer.fqdn,
+                "address": balancer.address,
+                "port": balancer.port,
+                "site": Site.objects.get(name=plan.site),
+                "kind": BalancerKind.HAPROXY,
+                "health_check": applications.get(port=balancer.check_port),
+                "statistics_source": balancer.statistics,
+            },
+        )
+        if [server.name for server in service.servers] != [*plan.servers]:
+            service.real_servers.all().delete()
+            for order, name in enumerate(plan.servers, start=1):
+                RealServer.objects.create(virtual_service=service, server=servers[name], order=order)
+        services[plan.name] = service
+    return services
+
+
+def _hostnames(
+    pools: Mapping[str, TrustedApplicationPool],
+    servers: Mapping[str, Server],
+    services: Mapping[str, VirtualService],
+) -> None:
     for plan in estate.HOSTNAMES:
         hostname, _created = DedicatedHostname.objects.update_or_create(
             fqdn=estate.fqdn(plan.name),
@@ -99,13 +133,17 @@ def _hostnames(pools: Mapping[str, TrustedApplicationPool], servers: Mapping[str
                 "service_name": plan.service_name,
                 "trusted_application_pool": pools[plan.pool],
                 "ttl_s": estate.RECORD_TTL_S,
+                "record_type": plan.record_type,
+                "shares_primary": plan.shares_primary,
             },
         )
         if [target.name for target in hostname.targets.with_aims().order_by("order")] == [*plan.targets]:
             continue
         hostname.targets.all().delete()
         for order, name in enumerate(plan.targets, start=1):
-            FailoverTarget.objects.create(hostname=hostname, server=servers[name], order=order)
+            FailoverTarget.objects.create(
+                hostname=hostname, server=servers.get(name), virtual_service=services.get(name), order=order
+            )
 
 
 def _clients(config: LabConfig) -> None:

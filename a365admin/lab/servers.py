@@ -78,8 +78,9 @@ class A365Server:
             await self.set_state(faults=self.faults, ucc_running=False)
 
     async def _apply(self) -> None:
-        for port in self._ucc:
-            await port.set_mode(self._ucc_mode())
+        for index, port in enumerate(self._ucc):
+            gone = index == 0 and ServerFault.FIRST_REMOVED in self.faults
+            await port.set_mode(self._mode(closed=True) if gone else self._ucc_mode())
         await self._web.set_mode(self._mode(closed=bool(self.faults & WEB_CLOSED)))
 
     def _ucc_mode(self) -> Mode:

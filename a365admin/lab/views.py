@@ -54,7 +54,7 @@ def edit(request: HttpRequest) -> HttpResponse:
 
     def command(client: LabClient) -> Mapping[str, Any]:
         state = client.edit(hostname, target, **ttl)
-        record(action="lab.edit", object_type="demo record", object_name=hostname, after={"CNAME": target, **ttl})
+        record(action="lab.edit", object_type="demo record", object_name=hostname, after={"points at": target, **ttl})
         _ask_about_hostnames(hostname)
         return state
 

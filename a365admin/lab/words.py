@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from a365admin.lab import estate
-from a365admin.lab.faults import DnsFault, ServerFault, UccAction
+from a365admin.lab.faults import BalancerFault, DnsFault, ServerFault, UccAction
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,11 @@ SERVER_WORDS: Mapping[str, Words] = {
         "Start the UCC service again",
         "The UCC service is dead. The web services still answer: clients get no data.",
     ),
+    ServerFault.FIRST_REMOVED: Words(
+        "Remove its first UCC",
+        "Put its first UCC back",
+        "Its first UCC is removed: that one port refuses, the others answer.",
+    ),
     ServerFault.WEB_DOWN: Words(
         "Stop the web services (UCC stays up)",
         "Start the web services again",
@@ -84,6 +89,13 @@ SERVER_WORDS: Mapping[str, Words] = {
         "Give it a wrong certificate",
         "Give it its right certificate again",
         "Wrong certificate: it does not name the dedicated hostname.",
+    ),
+}
+BALANCER_WORDS: Mapping[str, Words] = {
+    BalancerFault.DEAD: Words(
+        "Kill the load balancer",
+        "Start the load balancer again",
+        "Dead: nothing answers on its VIP, whatever is behind it.",
     ),
 }
 DNS_WORDS: Mapping[str, Words] = {
@@ -110,6 +122,7 @@ DNS_WORDS: Mapping[str, Words] = {
 }
 LONG_TTL_S = 3600
 STRANGER = "elsewhere"  # no server of ours; its name is not even in DNS
+STRANGERS_ADDRESS = "127.255.255.1"
 NO_UCC = "The UCC service is not running, as is normal on a cold standby. Start it before or after failing over to it."
 # Faults after which nothing, or not the half that clients need, works.
 FATAL = frozenset({ServerFault.UCC_DOWN, ServerFault.WEB_DOWN, ServerFault.DEAD, ServerFault.SILENT})
@@ -118,34 +131,57 @@ FATAL = frozenset({ServerFault.UCC_DOWN, ServerFault.WEB_DOWN, ServerFault.DEAD,
 def groups(state: Mapping[str, Any]) -> list[Group]:
     """In: the state that the control answers. Out: the A365 servers' cards, by dedicated hostname."""
     servers = {server["name"]: server for server in state["servers"]}
+    balancers = {balancer["name"]: balancer for balancer in state["balancers"]}
     answers: Mapping[str, str] = next((server["answers"] for server in state["dns"] if server["is_writer"]), {})
     return [
         Group(
             title=estate.fqdn(plan.name, state["domain"]),
             lead=f"{plan.service_name}, {plan.pool}: {' or '.join(plan.targets)}",
-            cards=tuple(server_card(servers[name]) for name in plan.targets if name in servers),
+            cards=tuple(_cards(plan, servers, balancers)),
             record=answers.get(estate.fqdn(plan.name, state["domain"]), ""),
-            edits=edits(plan, state["domain"], answers.get(estate.fqdn(plan.name, state["domain"]), "")),
+            edits=edits(
+                plan,
+                state["domain"],
+                answers.get(estate.fqdn(plan.name, state["domain"]), ""),
+                {name: thing["address"] for name, thing in (servers | balancers).items()},
+            ),
         )
         for plan in estate.HOSTNAMES
     ]
 
 
-def edits(plan: estate.HostnamePlan, domain: str, record: str) -> tuple[Edit, ...]:
+def _cards(plan: estate.HostnamePlan, servers: Mapping[str, Any], balancers: Mapping[str, Any]) -> Iterable[Card]:
+    """The cards of a hostname's targets: a load balancer comes with the servers behind it."""
+    for name in plan.targets:
+        if name in balancers:
+            yield balancer_card(balancers[name])
+        for server in estate.servers_of(name):
+            if server in servers:
+                yield server_card(servers[server])
+
+
+def edits(
+    plan: estate.HostnamePlan, domain: str, record: str, addresses: Mapping[str, str] | None = None
+) -> tuple[Edit, ...]:
     """The changes by hand that would change something: to another server of the pair, to a stranger, or to nothing.
 
     The TTL of one hour is for the server that the record names now, or else for the first.
     """
-    choices = [(name, estate.fqdn(name, domain)) for name in plan.targets[:2]]
-    choices.append(("a stranger", estate.fqdn(STRANGER, domain)))
+    by_address = plan.record_type == "A"
+    choices = [
+        (name, (addresses or {}).get(name, "") if by_address else estate.fqdn(name, domain))
+        for name in plan.targets[:2]
+    ]
+    choices.append(("a stranger", STRANGERS_ADDRESS if by_address else estate.fqdn(STRANGER, domain)))
+    records = {f"{plan.record_type} {target}{'' if by_address else '.'}": target for _, target in choices}
     hostname = estate.fqdn(plan.name, domain)
     found = [
         Edit(f"Point it at {name} by hand", hostname, target)
         for name, target in choices
-        if record != f"CNAME {target}."
+        if records.get(record) != target
     ]
     if record:
-        now = next((target for _, target in choices if record == f"CNAME {target}."), choices[0][1])
+        now = records.get(record, choices[0][1])
         found.append(Edit("Give it a TTL of one hour", hostname, now, LONG_TTL_S))
         found.append(Edit("Delete it", hostname, ""))
     return tuple(found)
@@ -167,6 +203,21 @@ def server_card(server: Mapping[str, Any]) -> Card:
         word=word,
         sentences=tuple(sentences),
         buttons=tuple(_server_buttons(server)),
+    )
+
+
+def balancer_card(balancer: Mapping[str, Any]) -> Card:
+    """In: one load balancer of the control's state. Out: its card."""
+    faults: list[str] = balancer["faults"]
+    health, word = ("down", "Down") if faults else ("up", "Up")
+    return Card(
+        name=balancer["name"],
+        where=f"{balancer['address']}:{balancer['port']} · {balancer['program']} · checks UCC {balancer['check_port']} "
+        f"on {' and '.join(balancer['servers'])}",
+        health=health,
+        word=word,
+        sentences=tuple(BALANCER_WORDS[fault].sentence for fault in faults),
+        buttons=tuple(_buttons(balancer["name"], balancer["possible_faults"], faults, BALANCER_WORDS)),
     )
 
 
@@ -208,6 +259,8 @@ def _server_buttons(server: Mapping[str, Any]) -> list[Button]:
         first = [Button("Stop the UCC service, as on a cold standby", name, UccAction.STOP, on=True)]
     if first:
         possible.remove(ServerFault.UCC_DOWN)  # one button for the UCC service is enough
+        if not server["ucc_running"]:
+            possible.remove(ServerFault.FIRST_REMOVED)
     return first + _buttons(name, possible, server["faults"], SERVER_WORDS)
 
 

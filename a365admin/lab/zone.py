@@ -12,7 +12,7 @@ import dns.rdatatype
 import dns.versioned
 import dns.zone
 
-from a365admin.lab.config import LabConfig
+from a365admin.lab.config import HostnameConfig, LabConfig
 from a365admin.lab.estate import RECORD_TTL_S
 
 log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ NEGATIVE_TTL_S = 30
 
 
 def zone_text(config: LabConfig, *, serial: int = 1) -> str:
-    """The zone of an untouched demo, as a zone file: servers as A records, dedicated hostnames as CNAME records."""
+    """The zone of an untouched demo, as a zone file: servers and VIPs as A records, dedicated hostnames as they are."""
     first = config.dns[0]
     lines = [
         f"$ORIGIN {config.domain}.",
@@ -32,8 +32,14 @@ def zone_text(config: LabConfig, *, serial: int = 1) -> str:
     lines += [f"@ NS {server.name}" for server in config.dns]
     lines += [f"{server.name} A {server.address}" for server in config.dns]
     lines += [f"{server.fqdn}. A {server.address}" for server in config.servers]
-    lines += [f"{hostname.fqdn}. {RECORD_TTL_S} CNAME {hostname.target}." for hostname in config.hostnames]
+    lines += [f"{balancer.fqdn}. A {balancer.address}" for balancer in config.balancers]
+    lines += [f"{hostname.fqdn}. {RECORD_TTL_S} {_record(hostname)}" for hostname in config.hostnames]
     return "\n".join(lines) + "\n"
+
+
+def _record(hostname: HostnameConfig) -> str:
+    dot = "." if hostname.record_type == "CNAME" else ""
+    return f"{hostname.record_type} {hostname.target}{dot}"
 
 
 def parse_zone(text: str) -> dns.versioned.Zone:
@@ -63,14 +69,18 @@ def copy_zone(source: dns.versioned.Zone, destination: dns.versioned.Zone) -> No
             writer.add(name, dns.rdataset.from_rdata_list(rdataset.ttl, list(rdataset)))
 
 
-def set_cname(zone: dns.versioned.Zone, name: dns.name.Name, target: dns.name.Name, *, ttl_s: int) -> bool:
-    """Make `name` an alias of `target` and nothing else, with a new serial. Returns whether that changed anything."""
-    present = zone.get_rdataset(name, dns.rdatatype.CNAME)
-    if present is not None and present.ttl == ttl_s and [rdata.target for rdata in present] == [target]:
+def set_record(zone: dns.versioned.Zone, name: dns.name.Name, record_type: str, value: str, *, ttl_s: int) -> bool:
+    """Give `name` this one record and nothing else, with a new serial. Returns whether that changed anything.
+
+    In: a value in the form of a zone file, names absolute. Raises dns.exception.DNSException for what is none.
+    """
+    wanted = dns.rdataset.from_text("IN", record_type, ttl_s, value)
+    present = zone.get_rdataset(name, wanted.rdtype)
+    if present is not None and present.ttl == ttl_s and list(present) == list(wanted):
         return False
     with zone.writer() as writer:
         writer.delete(name)
-        writer.add(name, dns.rdataset.from_text("IN", "CNAME", ttl_s, target.to_text()))
+        writer.add(name, wanted)
         writer.update_serial(1, relative=True, name=origin_of(zone))
     return True
 

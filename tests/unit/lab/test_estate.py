@@ -12,7 +12,7 @@ from cryptography import x509
 from a365admin.lab import config as lab_config, estate, pki, words
 from a365admin.lab.config import create_config, load_config
 from a365admin.lab.errors import LabError
-from a365admin.lab.faults import DnsFault, ServerFault
+from a365admin.lab.faults import BalancerFault, DnsFault, ServerFault
 from a365admin.lab.state import KeptState, ServerState, from_json, to_json
 from a365admin.lab.zone import parse_zone, zone_text
 
@@ -35,7 +35,7 @@ def test_pairing_is_mutual_and_a_hostnames_targets_may_serve_it() -> None:
 
     assert all(other is None or paired[other] == name for name, other in paired.items())
     for hostname in estate.HOSTNAMES:
-        for server in hostname.targets:
+        for server in (server for target in hostname.targets for server in estate.servers_of(target)):
             pool = estate.pool_of(server).name
             assert pool == hostname.pool or behind[pool] == paired[behind[hostname.pool]]
 
@@ -60,7 +60,7 @@ def test_a_configuration_survives_being_written_and_read(tmp_path: Path) -> None
     assert load_config(tmp_path / "lab.json") == config
     document = json.loads((tmp_path / "lab.json").read_text())
     assert set(document) >= {"domain", "block", "dns", "control", "tsig", "ca_file", "servers"}
-    assert [server.name for server in config.servers] == [f"SRV{number}" for number in range(1, 9)]
+    assert [server.name for server in config.servers] == [f"SRV{number}" for number in range(1, 13)]
     assert config.server("SRV1").address == f"{config.block}.11"
     assert len({*config.dns_ports, config.control.port}) == 3
     assert config.control.token not in repr(config)
@@ -99,9 +99,13 @@ def test_the_untouched_zone_points_each_hostname_at_its_primary(tmp_path: Path) 
     zone = parse_zone(zone_text(create_config(tmp_path)))
 
     for hostname in estate.HOSTNAMES:
-        record = zone.get_rdataset(estate.fqdn(hostname.name) + ".", "CNAME")
+        record = zone.get_rdataset(estate.fqdn(hostname.name) + ".", hostname.record_type)
+        primary = estate.fqdn(hostname.targets[0]) + "."
+        address = zone.get_rdataset(primary, "A")
         assert record is not None
-        assert (record.ttl, record[0].to_text()) == (estate.RECORD_TTL_S, estate.fqdn(hostname.targets[0]) + ".")
+        assert address is not None
+        points_at = primary if hostname.record_type == "CNAME" else address[0].to_text()
+        assert (record.ttl, record[0].to_text()) == (estate.RECORD_TTL_S, points_at)
 
 
 def test_a_certificate_names_what_it_should_and_the_authority_only_its_domain(tmp_path: Path) -> None:
@@ -122,6 +126,7 @@ def test_the_state_survives_being_written_and_read() -> None:
     state = KeptState(
         {"SRV1": ServerState(ucc_running=False, faults=frozenset({ServerFault.SLOW, ServerFault.WEB_DOWN}))},
         {"dns1": frozenset({DnsFault.REFUSING}), "dns2": frozenset()},
+        {"AMS-VIP": frozenset({BalancerFault.DEAD})},
     )
 
     assert from_json(to_json(state)) == state
@@ -142,6 +147,7 @@ def server_state(name: str = "SRV1", *faults: str, ucc_running: bool = True) -> 
 def test_every_fault_has_its_words() -> None:
     assert set(words.SERVER_WORDS) == set(ServerFault)
     assert set(words.DNS_WORDS) == set(DnsFault)
+    assert set(words.BALANCER_WORDS) == set(BalancerFault)
 
 
 def test_a_sound_server_has_a_button_to_break_it_in_each_way() -> None:
@@ -156,6 +162,7 @@ def test_a_sound_server_has_a_button_to_break_it_in_each_way() -> None:
     [
         (ServerFault.UCC_DOWN, "down"),
         (ServerFault.WEB_DOWN, "down"),
+        (ServerFault.FIRST_REMOVED, "degraded"),
         (ServerFault.DEAD, "down"),
         (ServerFault.SILENT, "down"),
         (ServerFault.SLOW, "degraded"),

@@ -114,6 +114,13 @@ def test_all_ports_closed_on_both_is_an_outage_and_not_a_removed_ucc() -> None:
     )
 
 
+def test_haproxy_accepts_and_closes_when_no_server_is_left_and_that_is_the_same_outage() -> None:
+    cut = CheckFact(Health.DOWN, "reset", "the connection was cut off")
+    found = hostname(service(server(1, *COLD), server(2, *COLD), web=cut))
+    assert found.situation is Situation.SERVER_DOWN
+    assert found.phrase.endswith("no real server is left")
+
+
 def test_a_dead_vip_with_fit_servers_is_the_load_balancers_own_fault() -> None:
     found = hostname(service(vip=REFUSED, web=REFUSED))
     assert found.health is Health.DOWN
@@ -142,7 +149,7 @@ def test_a_load_balancer_that_uses_a_server_whose_port_we_find_closed_disagrees(
 def test_a_load_balancer_without_a_server_whose_vip_answers_disagrees() -> None:
     found = roll_up_target(service(in_use=()))
     assert (found.health, found.situation) == (Health.DEGRADED, Situation.BALANCER_DISAGREES)
-    assert "says that no real server is up, but its VIP answers" in found.phrase
+    assert "says that no real server is up, but the web services answer through it" in found.phrase
 
 
 def test_a_passive_server_with_dead_web_services_could_not_take_over() -> None:
