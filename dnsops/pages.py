@@ -448,3 +448,9 @@ def ids_of(to: str) -> tuple[int, int]:
     number = to.removeprefix("v")
     known = int(number) if number.isascii() and number.isdecimal() and len(number) < 19 else 0
     return (0, known) if to.startswith("v") else (known, 0)
+
+
+def only_virtual_service(hostname: DedicatedHostname) -> VirtualService | None:
+    """The virtual service that is a hostname's only target, if that is so: then failing over is not DNS's business."""
+    targets = list(hostname.targets.all())
+    return targets[0].virtual_service if len(targets) == 1 else None

@@ -214,7 +214,13 @@ def readiness(request: HttpRequest, fqdn: str) -> HttpResponse:
     away = status is not None and status.active is not None and not status.on_primary
     kind = OperationKind.FAILBACK if away else OperationKind.FAILOVER
     seen = services.preflight(hostname=hostname, kind=kind, probe=False)
-    return render(request, "dnsops/readiness.html", {"seen": seen, "hostname": hostname, "verb": pages.KIND_VERB[kind]})
+    context = {
+        "seen": seen,
+        "hostname": hostname,
+        "verb": pages.KIND_VERB[kind],
+        "balanced": pages.only_virtual_service(hostname),
+    }
+    return render(request, "dnsops/readiness.html", context)
 
 
 @require_safe

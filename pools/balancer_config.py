@@ -66,7 +66,7 @@ def haproxy(service: ServiceConfig, *, interval_ms: int = CHECK_INTERVAL_MS) -> 
         "    timeout connect 5s",
         "    timeout server 1h",
         (
-            f"    default-server check port {service.check_port} inter {interval_ms}ms fall {CHECK_FALL} "
+            f"    default-server check port {service.check_port} inter {_span(interval_ms)} fall {CHECK_FALL} "
             f"rise {CHECK_RISE} on-marked-down shutdown-sessions"
         ),
         *(_haproxy_server(server, first=index == 0) for index, server in enumerate(service.servers)),
@@ -153,6 +153,10 @@ def quoted(text: str) -> str:
     """A literal string of PowerShell, in which nothing is expanded; every character that it reads as a quote, twice."""
     line = "".join(c if c.isprintable() else " " for c in text)
     return "'" + _POWERSHELL_QUOTES.sub(lambda found: found.group() * 2, line) + "'"
+
+
+def _span(milliseconds: int) -> str:
+    return f"{milliseconds // 1000}s" if milliseconds % 1000 == 0 else f"{milliseconds}ms"
 
 
 def _word(text: str) -> str:

@@ -136,6 +136,8 @@ def _small_faults(service: VirtualServiceFacts, server: ServerFacts | None) -> S
         why = _why_not_ready(other)
         if other is not server and why and not other.in_maintenance:
             phrase = f"real server {other.name} could not take over: {why}"
+            if server is not None and other is service.real_servers[0]:
+                phrase = f"the load balancer of {service.name} uses {server.name} instead of {other.name}: {why}"
             return ServerVerdict(Health.DEGRADED, Situation.STANDBY_NOT_READY, phrase)
     return None
 
@@ -148,7 +150,7 @@ def _why_not_ready(server: ServerFacts) -> str:
         return f"its certificate: {server.cert.sentence}"
     bad = sorted(ucc.port for ucc in server.uccs if ucc.check.bad)
     if bad and (server.standby_runs_ucc or len(bad) < len(server.uccs)):
-        return f"UCC {', '.join(map(str, bad[:4]))} {'do' if len(bad) > 1 else 'does'} not answer there"
+        return f"UCC {', '.join(map(str, bad[:4]))} {'do' if len(bad) > 1 else 'does'} not answer on {server.name}"
     return ""
 
 
@@ -204,7 +206,8 @@ def judge_move(
         said = f"the health check's port answers on {new.name} and no longer on {old.name}"
         return Move(None, f"By what can be seen from here: {said}. Its statistics are not read, so it is not timed.")
     if closed is None:
-        return Move(None, f"Our own check had not found port {service.check_port} of {old.name} closed.")
+        why = f"Our own check had not found port {service.check_port} of {old.name} closed by then"
+        return Move(None, f"{why}: the load balancer was quicker, or was told to.")
     took_s = round(begun - closed, 1)
     if took_s <= 0:
         return Move(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from django.db.models import Q, QuerySet
 from django.http import Http404
@@ -66,6 +67,8 @@ def check_line(check: CheckState, watch: str = "") -> CheckLine:
     facts = []
     for key, value in check.evidence.items():
         text = ", ".join(str(item) for item in value) if isinstance(value, list) else str(value)
+        if key == "since" and isinstance(value, int | float):
+            text = f"{datetime.fromtimestamp(value, UTC):%Y-%m-%d %H:%M:%S} UTC"
         if value not in ("", None, []) and not isinstance(value, dict):
             facts.append((key.replace("_", " "), text[:120]))
     return CheckLine(check, facts, watch)

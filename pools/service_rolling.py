@@ -20,6 +20,7 @@ from pools.rolling import read_facts
 from pools.rollup import roll_up_target
 
 _RANK = {Health.DOWN: 0, Health.UNKNOWN: 1, Health.DEGRADED: 2, Health.UP: 3}
+SAME_FAULT_S = 60.0  # our check finds a fault within its interval and retries; later it is another fault
 _NOTHING_YET = ServerVerdict(Health.UNKNOWN, Situation.UNKNOWN, "no hostname leads to it, so it is not asked as one")
 
 
@@ -91,6 +92,7 @@ def _note_who_serves(
             status.moved_from, status.in_use, status.in_use_since = status.in_use.name, None, at
         return
     if status.in_use_id == now.server_id:
+        _time_afterwards(service, status, facts)
         return
     begun = _begun(service, facts, at)
     old = next((server for server in facts.real_servers if server.name == before), None)
@@ -101,6 +103,16 @@ def _note_who_serves(
     move = judge_move(facts, old, now, begun=begun.timestamp(), closed=_closed_since(service, old.server_id))
     status.moved_from, status.took_s = old.name, move.took_s
     _tell(service, move, old.name, now.name, begun)
+
+
+def _time_afterwards(service: VirtualService, status: VirtualServiceStatus, facts: VirtualServiceFacts) -> None:
+    """The load balancer was quicker than our own check: known when that has found the old server closed as well."""
+    old = next((server for server in facts.real_servers if server.name == status.moved_from), None)
+    if status.took_s is not None or old is None or status.in_use_since is None or not facts.balancer_is_read:
+        return
+    closed = _closed_since(service, old.server_id)
+    if closed is not None and 0 <= closed - status.in_use_since.timestamp() <= SAME_FAULT_S:
+        status.took_s = 0.0
 
 
 def _begun(service: VirtualService, facts: VirtualServiceFacts, at: datetime) -> datetime:
