@@ -67,6 +67,18 @@ _WORDS: Mapping[str, Words] = {
         "working, but some may miss calls on their screen",
         "If calls are missing on your screen, close the program and start it again; then I will log a ticket.",
     ),
+    Situation.BEHIND_GREEN: Words(
+        "calls come in, but screens do not open",
+        "We know about it. Calls can be answered on the phone; wallboards and attendant screens do not open.",
+    ),
+    Situation.CHECK_UCC_GONE: Words(
+        "not working",
+        "We know about it. Screens do not open and show no calls. Restarting does not help.",
+    ),
+    Situation.BALANCER_DISAGREES: Words(
+        "working, but we are looking at it",
+        "If your screen stays empty, close the program and start it again; then I will log a ticket.",
+    ),
     Situation.STANDBY_NOT_READY: Words("working", f"It works. {_RESTART}"),
     Situation.CERTIFICATE: Words(
         "working", "It works. If you see a security warning, do not click it away; I will log a ticket."
@@ -80,6 +92,9 @@ _MOVING = Words(
     "being moved to another server at this moment",
     "We are moving it now. In a few minutes, close the program and start it again if its screen is empty.",
 )
+_OTHER_DATACENTRE = Words("working, in the other datacentre", _WORDS[Situation.ON_STANDBY].tell)
+# What has not reached callers yet where another real server still serves them.
+_WORKS_WHILE_DEGRADED = frozenset({Situation.CHECK_UCC_GONE, Situation.BEHIND_GREEN})
 # What administrators have to mend, and callers do not notice.
 _WORKS_FOR_CALLERS = frozenset({Situation.STANDBY_NOT_READY, Situation.CERTIFICATE})
 
@@ -139,12 +154,20 @@ def _line(row: Row, overview: Overview, note: OperationNote | None) -> HelpdeskL
     state = row.state
     if state == Health.DEGRADED and situation in _WORKS_FOR_CALLERS:
         state = Health.UP.value
-    words = _WORDS.get(situation, _WORDS[Situation.UNKNOWN])
+    words = _words(row, situation)
     if state == MAINTENANCE:
         tell = f"This is planned maintenance. {words.tell.removeprefix('We know about it. ')}"
         words = Words(f"{words.said}, in planned maintenance", tell)
     since = row.active_since if situation == Situation.ON_STANDBY and row.active_since else row.since
     return HelpdeskLine(row, state, words, who, since)
+
+
+def _words(row: Row, situation: str) -> Words:
+    if situation == Situation.ON_STANDBY and row.balanced:
+        return _OTHER_DATACENTRE
+    if situation in _WORKS_WHILE_DEGRADED and row.state == Health.DEGRADED:
+        return _WORDS[Situation.WORKING]
+    return _WORDS.get(situation, _WORDS[Situation.UNKNOWN])
 
 
 @dataclass(frozen=True, slots=True)
