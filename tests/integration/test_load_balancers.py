@@ -44,7 +44,7 @@ from pools.models import (
     VirtualService,
     VirtualServiceStatus,
 )
-from pools.probing.engine import ask_once
+from pools.probing.asking import ask_once
 from pools.recording import Recorder
 from tests.benchmarks.estate import use_bind
 from tests.factories import UserFactory
