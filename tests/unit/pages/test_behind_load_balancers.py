@@ -117,7 +117,7 @@ def test_pages_ask_no_more_of_the_database_for_more_virtual_services(admin: Clie
     for _ in range(3):
         make_global()
         make_balanced()
-    assert [queries(url) for url in urls] == before
+    assert all(queries(url) <= count for url, count in zip(urls, before, strict=True))
 
 
 @pytest.mark.parametrize(
