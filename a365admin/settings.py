@@ -280,6 +280,7 @@ DNSOPS = {
     "stability_s": env.float("A365_FAILBACK_STABILITY_S", 15.0 if LAB_CONFIG else 300.0),
     "cool_down_s": env.float("A365_COOL_DOWN_S", 60.0 if LAB_CONFIG else 300.0),
     "max_ttl_wait_s": env.float("A365_MAX_TTL_WAIT_S", 300.0),
+    "by_hand_max_s": env.float("A365_BY_HAND_MAX_S", 1800.0),
     "drill_days": env.int("A365_DRILL_DAYS", 45),
 }
 

@@ -53,8 +53,7 @@ class GssTsig(Rfc2136):
         except RejectedTicketError:
             if kept is None:
                 raise
-        tickets.forget(spn)
-        ticket = tickets.get(spn, deadline=deadline)
+        ticket = tickets.renew(spn, deadline=deadline)
         return negotiate(self._writer, spn, ticket.ccache, account=account.principal, deadline=deadline)
 
     def _accepted(self, outcome: Outcome) -> bool:

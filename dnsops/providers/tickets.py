@@ -105,9 +105,10 @@ class Tickets:
         with self._lock(deadline):
             return self.kept(spn) or self._fetch(spn, deadline)
 
-    def forget(self, spn: str) -> None:
-        """Throw a ticket away that the server does not accept."""
-        self._path(spn, "json").unlink(missing_ok=True)
+    def renew(self, spn: str, *, deadline: float) -> Ticket:
+        """A new ticket in place of one that the server does not accept. Where none is given, the old one stays."""
+        with self._lock(deadline):
+            return self._fetch(spn, deadline)
 
     def keep_warm(self, spn: str, *, deadline: float) -> None:
         """Fetch a new one where the kept one is older than half an hour. Where that fails, the old one stays."""

@@ -271,6 +271,12 @@ class ChangingContract:
         assert_is(server.provider().check_writable(server.change(3, 2), deadline=soon()), OutcomeKind.READY)
         assert server.says() == server.value(1)
 
+    def test_testing_a_zone_asks_about_a_name_that_is_not_there(self, server: Server) -> None:
+        nothing = RRset("CNAME", 60, ("a365admin-test.invalid.",))
+        change = Change(server.zone, f"a365admin-test.{server.zone}", nothing, nothing)
+        assert_is(server.provider().check_writable(change, deadline=soon()), OutcomeKind.READY)
+        assert answer_of(server.writer, change.name).rrset is None
+
 
 class ProviderContract(ChangingContract):
     """What every provider that signs must do besides."""

@@ -174,6 +174,24 @@ class TestBindWithKerberos(GssContract):
         assert_is(provider.change(server.change(1, 2), deadline=soon()), OutcomeKind.APPLIED)
         assert ticket.ccache.read_bytes()[-40:] != bytes(40)
 
+    def test_a_ticket_that_is_not_accepted_stays_where_no_kdc_gives_another(
+        self, server: GssServer, realm: Realm
+    ) -> None:
+        provider = server.provider()
+        provider.keep_warm(deadline=soon())
+        ticket = provider.ticket_for(server.writer)
+        assert ticket is not None
+        intact = ticket.ccache.read_bytes()
+        realm.kdc.stop()
+        try:
+            ticket.ccache.write_bytes(intact[:-40] + bytes(40))
+            outcome = provider.change(server.change(1, 2), deadline=soon())
+            assert_is(outcome, OutcomeKind.UNREACHABLE, "no KDC of LAB.EXAMPLE", "Nothing was sent")
+            ticket.ccache.write_bytes(intact)  # it was the server that was wrong, for a moment
+            assert_is(provider.change(server.change(1, 2), deadline=soon()), OutcomeKind.APPLIED)
+        finally:
+            realm.kdc.start()
+
     def test_a_name_server_that_the_realm_does_not_know_is_a_mistake_of_the_configuration(
         self, server: GssServer
     ) -> None:

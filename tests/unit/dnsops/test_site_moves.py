@@ -16,7 +16,7 @@ from a365admin.audit.models import AuditEntry
 from dnsops import executor, gathering, services, site_moves, together
 from dnsops.batch import Batch
 from dnsops.lifecycle import OperationKind, OperationState, StepKind
-from dnsops.models import DnsChange, FailoverOperation, SiteMove
+from dnsops.models import DnsChange, FailoverOperation, SiteMove, Zone
 from dnsops.plan import PlanError
 from dnsops.providers.base import Outcome, OutcomeKind
 from dnsops.requesting import RequestRefused
@@ -491,3 +491,11 @@ def test_the_command_says_what_is_wrong_with_what_was_typed(sites: Sites) -> Non
         command("Amsterdam", "--go", "--user", "otto")
     with pytest.raises(CommandError, match="nothing to move back"):
         command("Amsterdam", "--back")
+
+
+def test_hostnames_of_a_zone_that_is_changed_by_hand_are_left_to_their_own_pages(sites: Sites) -> None:
+    Zone.objects.update(provider="manual")
+    plan = sites.look()
+    assert plan.entries
+    for entry in plan.entries:
+        assert any("is changed by hand" in finding.sentence for finding in entry.findings), entry
