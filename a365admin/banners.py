@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -25,6 +26,13 @@ class Banner:
 def _read_liveness() -> live.Liveness:
     return live.system_liveness()
 
+
+def _read_doubt() -> live.ProberDoubt | None:
+    return live.prober_doubt()
+
+
+doubts = Recent(_read_doubt, keep_s=1.0)
+"""Whether a prober doubts itself, read at most once a second for each process."""
 
 liveness = Recent(_read_liveness, keep_s=1.0)
 """Who of us reports, read at most once a second for each process."""
@@ -60,7 +68,21 @@ def current_banners() -> list[Banner]:
     if seen.broker == "lost":
         return [_BROKER]
     words = seen.as_words()
+    doubt = doubts.get()
+    return [*([_doubt_banner(doubt)] if doubt else []), *_part_banners(seen, words)]
+
+
+def _part_banners(seen: live.Liveness, words: dict[str, str]) -> list[Banner]:
     return [_part_banner(part, seen.age_s.get(part)) for part in _PARTS if words.get(part) == "lost"]
+
+
+def _doubt_banner(doubt: live.ProberDoubt) -> Banner:
+    return Banner(
+        "danger",
+        "The prober may be cut off.",
+        f"For {_duration(time.time() - doubt.since)}: {doubt.why.partition(':')[0]}. What fails is shown as unknown, "
+        "and nothing is done automatically. Failing over by hand still works: it looks for itself first.",
+    )
 
 
 def _part_banner(part: str, age_s: float | None) -> Banner:

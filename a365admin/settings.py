@@ -20,6 +20,10 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env, EnvError
 
+from pools.doubt import parse_reference_targets
+from pools.specs import TIMINGS
+from pools.timing import Overrides, problem_of
+
 env = Env()
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -291,13 +295,41 @@ _keep_days = {
 for _grain, _least in (("minutes", 1), ("hours", 31), ("days", 366), ("transitions", 7)):
     if _keep_days[_grain] < _least:
         raise _setting_error(f"A365_KEEP_{_grain.upper()}_DAYS", str(_keep_days[_grain]), f"{_least} days or more")
+# Self-doubt: addresses that answer for as long as the prober itself is not cut off, and the share of servers that may
+# fail at once before it doubts itself.
+try:
+    _references = parse_reference_targets(env.str("A365_REFERENCE_TARGETS", ""))
+except ValueError as error:
+    raise _setting_error(
+        "A365_REFERENCE_TARGETS", str(error), "IP addresses with ports, such as 192.0.2.1:53"
+    ) from error
+_doubt_share = env.float("A365_DOUBT_SHARE", 0.8)
+if not 0.2 <= _doubt_share < 1:
+    raise _setting_error("A365_DOUBT_SHARE", str(_doubt_share), "0.2 to 0.99: the share of servers that fail at once")
+# What is asked of the whole estate, where nothing else is stated for a pool or a server.
+_checks = Overrides(
+    ucc_interval_s=env.float("A365_UCC_INTERVAL_S", None),
+    ucc_timeout_s=env.float("A365_UCC_TIMEOUT_S", None),
+    web_interval_s=env.float("A365_WEB_INTERVAL_S", None),
+    web_timeout_s=env.float("A365_WEB_TIMEOUT_S", None),
+    rise=env.int("A365_RISE", None),
+    fall=env.int("A365_FALL", None),
+    path=env.str("A365_WEB_PATH", ""),
+    expected_text=env.str("A365_EXPECTED_TEXT", ""),
+)
+_problem = problem_of(_checks, TIMINGS.__getitem__)
+if _problem:
+    raise _setting_error(f"A365_{_problem[0].upper()}", _problem[1], "a timeout that is shorter than the interval")
 POOLS: dict[str, Any] = {
+    "checks": _checks,
     "shards": _shards,
     "window_s": _window_s,
     "ca_file": _ca_file,
     "keep_days": _keep_days,
     # The connects to UCC ports are never completed: cheaper, and no accept() of theirs sees them; see docs/install.md.
     "half_open": env.bool("A365_HALF_OPEN", False),
+    "references": _references,
+    "doubt_share": _doubt_share,
 }
 
 # The paths of the services that a Web Wallboard is told; a dedicated hostname may have paths of its own.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.db.models import Max, Q
 from django.utils import timezone
@@ -19,6 +19,7 @@ from dnsops.plan import Aim, Answer, Plan, PlanFacts, Target, zone_of
 from dnsops.providers.base import ChangesMany, Endpoint, Outcome, OutcomeKind
 from dnsops.safety import Finding, SafetyFacts, TargetCheck, evaluate
 from dnsops.site_plan import Direction, Entry, MemberFacts, SitePlan, build_site_plan, choose, in_scope
+from pools import live
 from pools.candidates import read_candidates, with_candidates
 from pools.health import CheckKind, Health
 from pools.models import CheckState, DedicatedHostname, FrontEndPool, Server, Site, VirtualService
@@ -285,20 +286,17 @@ def healthy_since(targets: Mapping[DedicatedHostname, Reached]) -> dict[int, tim
     """For how long each hostname's target has been healthy by the standing checks; None where it is not."""
     servers = {target.pk for target in targets.values() if isinstance(target, Server)}
     states = list(CheckState.objects.filter(server_id__in=servers))
-    now = timezone.now()
+    fresh = live.freshness()
     return {
-        hostname.pk: _healthy_for(hostname.pk, target.pk, states, now)
+        hostname.pk: target_health.good_for(_own(states, target.pk, hostname.pk), hostname.pk, fresh)
         if isinstance(target, Server)
         else target_health.healthy_for(target, hostname)
         for hostname, target in targets.items()
     }
 
 
-def _healthy_for(hostname_id: int, server_id: int, states: Sequence[CheckState], now: datetime) -> timedelta | None:
-    own = [s for s in states if s.server_id == server_id and s.hostname_id in {None, hostname_id}]
-    if not own or any(s.health not in {Health.UP, Health.DEGRADED} for s in own):
-        return None
-    return now - max(s.since for s in own)
+def _own(states: Sequence[CheckState], server_id: int, hostname_id: int) -> list[CheckState]:
+    return [s for s in states if s.server_id == server_id and s.hostname_id in {None, hostname_id}]
 
 
 def refusal_of_together(plan: SitePlan, chosen: Sequence[Entry]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -12,11 +13,11 @@ from django.utils import timezone
 from dnsops.behind_vip import counting_checks, through_vip
 from dnsops.safety import TargetCheck, TargetCheckKind
 from pools import live, services as pools_services
-from pools.estate import spec_of
-from pools.health import KNOCKS, CheckKind, Health
+from pools.estate import server_spec, spec_of
+from pools.health import KNOCKS, CheckKind, Health, is_stale
 from pools.models import CheckState, DedicatedHostname, Server, TrustedApplication, VirtualService
 from pools.probing.result import ProbeResult
-from pools.specs import ApplicationSpec, Check, Estate, HostnameSpec, ServerSpec, checks_of as estate_checks_of
+from pools.specs import ApplicationSpec, Check, Estate, HostnameSpec, checks_of as estate_checks_of
 
 KINDS = {
     CheckKind.VIP: TargetCheckKind.VIP,
@@ -37,9 +38,7 @@ def checks_of(aim: Server | VirtualService, hostname: DedicatedHostname) -> list
     pool_ids = {server.trusted_application_pool_id for server in servers}
     applications = TrustedApplication.objects.filter(trusted_application_pool__in=pool_ids).order_by("port")
     estate = Estate(
-        servers=tuple(
-            ServerSpec(s.pk, s.name, s.address, s.trusted_application_pool_id, s.web_port, s.web_path) for s in servers
-        ),
+        servers=tuple(server_spec(server) for server in servers),
         applications=tuple(
             ApplicationSpec(*values)
             for values in applications.values_list("id", "ucc__name", "trusted_application_pool_id", "port")
@@ -126,8 +125,17 @@ def problem_of(found: tuple[TargetCheck, ...]) -> str:
 
 def healthy_for(aim: Server | VirtualService, hostname: DedicatedHostname) -> timedelta | None:
     """For how long the standing checks have all been good; None where one is not, or is not known."""
-    found = _states(aim, hostname)
-    if not found or any(state.health not in {Health.UP, Health.DEGRADED} for state in found):
+    return good_for(_states(aim, hostname), hostname.pk, live.freshness())
+
+
+def good_for(found: Sequence[CheckState], hostname_id: int, fresh: live.Freshness) -> timedelta | None:
+    """For how long these checks of a hostname's target have all been good; None where one is not, or flaps.
+
+    Also None where the hostname's results are too old to be believed: what nobody looks at is not healthy.
+    """
+    if not found or any(state.health not in {Health.UP, Health.DEGRADED} or state.flapping for state in found):
+        return None
+    if is_stale(fresh.oldest.get(hostname_id), fresh.interval_s.get(hostname_id, 0.0), time.time()):
         return None
     return timezone.now() - max(state.since for state in found)
 

@@ -10,9 +10,11 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from pools import redis_store
+from pools.check_overrides import estate_defaults
 from pools.models import DedicatedHostname, FailoverTarget, Server, TrustedApplication, VirtualService
 from pools.redis_store import BrokerLost
 from pools.specs import ApplicationSpec, Check, Estate, HostnameSpec, ServerSpec, VirtualServiceSpec, checks_of
+from pools.timing import NOTHING, layered
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +23,7 @@ VERSION_KEY = "a365:estate:version"
 
 def read_estate() -> Estate:
     """Read everything that checks follow from, in a constant number of queries."""
-    servers = Server.objects.values_list("id", "name", "address", "trusted_application_pool_id", "web_port", "web_path")
+    servers = Server.objects.select_related("trusted_application_pool").order_by("id")
     applications = TrustedApplication.objects.values_list("id", "ucc__name", "trusted_application_pool_id", "port")
     services = read_virtual_services()
     real_servers = {service.pk: [server.pk for server in service.servers] for service in services}
@@ -35,7 +37,7 @@ def read_estate() -> Estate:
         if service_id:
             through.setdefault(hostname_id, []).append(service_id)
     return Estate(
-        servers=tuple(ServerSpec(*values) for values in servers.order_by("id")),
+        servers=tuple(server_spec(server) for server in servers),
         applications=tuple(ApplicationSpec(*values) for values in applications.order_by("id")),
         hostnames=tuple(
             HostnameSpec(pk, fqdn, tuple(targets.get(pk, ())), tuple(through.get(pk, ())))
@@ -45,22 +47,40 @@ def read_estate() -> Estate:
     )
 
 
+def server_spec(server: Server) -> ServerSpec:
+    """Return what the checks of a server follow from: what is stated about it, else its pool, else the estate."""
+    pool, defaults = server.trusted_application_pool, estate_defaults()
+    return ServerSpec(
+        id=server.pk,
+        name=server.name,
+        address=str(server.address),
+        pool_id=pool.pk,
+        web_port=server.web_port,
+        web_path=server.web_path if server.web_path != "/" else pool.check_path or defaults.path or "/",
+        overrides=layered(server.overrides, pool.overrides, defaults),
+    )
+
+
 def read_virtual_services() -> list[VirtualService]:
     """Return all virtual services with their real servers."""
     return list(
-        VirtualService.objects.select_related("health_check").prefetch_related("real_servers__server").order_by("id")
+        VirtualService.objects.select_related("health_check")
+        .prefetch_related("real_servers__server__trusted_application_pool")
+        .order_by("id")
     )
 
 
 def spec_of(service: VirtualService) -> VirtualServiceSpec:
     """Return what the checks of a virtual service follow from."""
     servers = service.servers
+    first = server_spec(servers[0]) if servers else None
     return VirtualServiceSpec(
         id=service.pk,
         name=service.name,
         address=str(service.address),
         port=service.port,
-        web_path=servers[0].web_path if servers else "/",
+        web_path=first.web_path if first else "/",
+        overrides=first.overrides if first else NOTHING,
         statistics=service.statistics_source,
         backend=service.statistics_backend,
         health_check_port=service.health_check.port,

@@ -36,6 +36,17 @@ else:
 TARGETS_MIN, TARGETS_MAX = 4, 12
 
 
+CHECK_FIELDS = [
+    "check_ucc_interval_s",
+    "check_ucc_timeout_s",
+    "check_web_interval_s",
+    "check_web_timeout_s",
+    "check_fall",
+    "check_rise",
+    "check_expected_text",
+]
+
+
 class EstateForm(StyledForm, _ModelForm):
     """What the forms of all kinds have in common.
 
@@ -46,6 +57,16 @@ class EstateForm(StyledForm, _ModelForm):
     unique_name: ClassVar[str] = ""  # a field that may differ from another's in more than capitals
     unrecorded: ClassVar[set[str]] = {"id"}  # columns that the audit log does not repeat
     settled: ClassVar[set[str]] = set()  # names of constraints that write() sees to itself
+
+    @property
+    def check_fields(self) -> list[forms.BoundField]:
+        """The fields about its checks, for the template: they fold up."""
+        return [self[name] for name in self.fields if name.startswith("check_")]
+
+    @property
+    def states_checks(self) -> bool:
+        """Whether anything is stated about its checks, or wrong with it."""
+        return any(field.value() or field.errors for field in self.check_fields)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -185,7 +206,9 @@ class TrustedApplicationPoolForm(EstateForm):
 
     class Meta:
         model = TrustedApplicationPool
-        fields: ClassVar = ["fqdn", "front_end_pool", "standby_runs_ucc", "watch_connections"]
+        fields: ClassVar = [
+            "fqdn", "front_end_pool", "standby_runs_ucc", "watch_connections", *CHECK_FIELDS, "check_path"
+        ]  # fmt: skip
 
 
 class ServerForm(EstateForm):
@@ -195,7 +218,9 @@ class ServerForm(EstateForm):
 
     class Meta:
         model = Server
-        fields: ClassVar = ["name", "fqdn", "address", "trusted_application_pool", "web_port", "web_path"]
+        fields: ClassVar = [
+            "name", "fqdn", "address", "trusted_application_pool", "web_port", "web_path", *CHECK_FIELDS
+        ]  # fmt: skip
 
     def clean_trusted_application_pool(self) -> TrustedApplicationPool:
         """Refuse a move that leaves hostnames pointing at a server which cannot serve them."""

@@ -67,6 +67,10 @@ _WORDS: Mapping[str, Words] = {
         "working, but some may miss calls on their screen",
         "If calls are missing on your screen, close the program and start it again; then I will log a ticket.",
     ),
+    Situation.THROUGH_NAME: Words(
+        "not working",
+        "We know about it. Programs do not reach the service. Restarting does not help.",
+    ),
     Situation.STANDBY_NOT_READY: Words("working", f"It works. {_RESTART}"),
     Situation.CERTIFICATE: Words(
         "working", "It works. If you see a security warning, do not click it away; I will log a ticket."

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypedDict, cast
 
 import msgpack
 from django.db.models import Max
@@ -29,6 +29,9 @@ ALIVE_PREFIX = "a365:alive:"
 ALIVE_FOR_S = {"probes": 3.75, "beat": 12.5, "operations": 12.5, "watch": 2.5}
 REMEMBERED_S = 86_400
 WATCHED_FOR_S = 10
+DOUBT_KEY = "a365:doubt"
+DOUBT_FOR_S = 10.0  # a prober that is gone is said to be gone, not to doubt itself
+MOVES_MAX = 200
 
 # One more than the last, but never behind the clock: it goes up even after a restart of a broker without persistence.
 _NEXT_VERSION = """
@@ -52,6 +55,36 @@ class Freshness:
     oldest: Mapping[int, float] = field(default_factory=dict)
     interval_s: Mapping[int, float] = field(default_factory=dict)
     last_sweep: float | None = None
+
+
+class Move(TypedDict):
+    """A change of health as it is published: what pages announce, the API tells and notices are made of.
+
+    ``at``: epoch seconds. ``subject``: ``hostname:<id>``, a check's key, or ``prober:<shard>``. ``old`` and ``new``: a
+    ``pools.health.Health``. ``sentence``: why, for people.
+    """
+
+    at: float
+    subject: str
+    label: str
+    old: str
+    new: str
+    sentence: str
+
+
+class Message(TypedDict):
+    """One change, published once on ``a365:live`` after its commit. Whoever missed it finds all of it in the rows.
+
+    ``v``: the live version; ``hostnames``: whose rows have it; ``operations``: whose steps moved; ``moves``: the
+    changes of health that people should hear of, and ``more``: how many did not fit; ``sent_at``: epoch seconds.
+    """
+
+    v: int
+    hostnames: list[int]
+    operations: list[str]
+    moves: list[Move]
+    more: int
+    sent_at: float
 
 
 class Latest(NamedTuple):
@@ -100,13 +133,15 @@ def current_version() -> int:
     return HostnameStatus.objects.aggregate(top=Max("version"))["top"] or 0
 
 
-def bump_and_publish(*, hostname_ids: Collection[int], operations: Collection[str] = ()) -> int:
+def bump_and_publish(
+    *, hostname_ids: Collection[int], operations: Collection[str] = (), moves: Sequence[Move] = ()
+) -> int:
     """Raise the live version, mark the hostnames' rows with it and tell the pages; return the version.
 
     Call it after the commit of what changed. With the broker lost the rows are still marked, so that polling sees them.
     """
     version = mark_changed(hostname_ids)
-    publish(version=version, hostname_ids=hostname_ids, operations=operations)
+    publish(version=version, hostname_ids=hostname_ids, operations=operations, moves=moves)
     return version
 
 
@@ -131,14 +166,18 @@ def next_version() -> int:
         return max(int(top) + 1, int(time.time() * 1000))
 
 
-def publish(*, version: int, hostname_ids: Collection[int], operations: Collection[str] = ()) -> None:
-    """Tell whoever listens which rows have a new version. Nobody hears it while the broker is lost."""
-    message = {
-        "v": version,
-        "hostnames": sorted(hostname_ids),
-        "operations": sorted(operations),
-        "sent_at": time.time(),
-    }
+def publish(
+    *, version: int, hostname_ids: Collection[int], operations: Collection[str] = (), moves: Sequence[Move] = ()
+) -> None:
+    """Tell whoever listens what changed, as a ``Message``. Nobody hears it while the broker is lost."""
+    message = Message(
+        v=version,
+        hostnames=sorted(hostname_ids),
+        operations=sorted(operations),
+        moves=list(moves[:MOVES_MAX]),
+        more=max(len(moves) - MOVES_MAX, 0),
+        sent_at=time.time(),
+    )
     try:
         with redis_store.broker() as redis:
             redis.publish(CHANNEL, json.dumps(message))
@@ -191,6 +230,50 @@ def freshness() -> Freshness:
         interval_s={pk: interval_s for pk, (_, _at, interval_s) in first_stale.items()},
         last_sweep=min((shard["at"] for shard in shards), default=None),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ProberDoubt:
+    """A prober doubts itself: since when (epoch seconds), and why, as a sentence without a full stop."""
+
+    since: float
+    why: str
+
+
+def set_doubt(shard: int, doubt: ProberDoubt | None) -> None:
+    """Say that the prober of a shard doubts itself (again each second, for as long as it does), or not any more."""
+    try:
+        with redis_store.broker() as redis:
+            if doubt is None:
+                redis.hdel(DOUBT_KEY, str(shard))
+            else:
+                told = {"at": time.time(), "since": doubt.since, "why": doubt.why}
+                redis.hset(DOUBT_KEY, str(shard), cast("bytes", msgpack.packb(told)))
+    except BrokerLost:
+        pass  # then nothing is known anyway
+
+
+def prober_doubt() -> ProberDoubt | None:
+    """Return the longest-standing doubt of any prober; None where each trusts itself, or nothing can be said."""
+    try:
+        with redis_store.broker() as redis:
+            told = _unpacked(cast("list[bytes]", redis.hvals(DOUBT_KEY)))
+    except BrokerLost:
+        return None
+    now = time.time()
+    standing = [ProberDoubt(one["since"], one["why"]) for one in told if now - one["at"] <= DOUBT_FOR_S]
+    return min(standing, key=lambda doubt: doubt.since, default=None)
+
+
+def why_nothing_automatic() -> str:
+    """Return why no rule may act by itself now, as a sentence; "" where it may. For rules, not for people's clicks."""
+    seen = system_liveness()
+    if seen.broker != "ok":
+        return "The broker does not answer, so nothing that is known is fresh."
+    if seen.probes != "ok":
+        return "The probes worker does not report, or has not asked everything yet, so nothing that is known is fresh."
+    doubt = prober_doubt()
+    return f"{doubt.why[:1].upper()}{doubt.why[1:]}." if doubt else ""
 
 
 def mark_alive(what: str) -> None:

@@ -17,6 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
 
+from pools.check_overrides import CheckOverrides
 from pools.clients.models import ClientInstallation
 from pools.fields import PORT_VALIDATORS, FqdnField, validate_path
 from pools.health import CheckKind, Health
@@ -77,7 +78,7 @@ class FrontEndPool(models.Model):
         return self.fqdn
 
 
-class TrustedApplicationPool(models.Model):
+class TrustedApplicationPool(CheckOverrides):
     """Where A365 servers live. Its next hop is one front-end pool and cannot be repointed."""
 
     fqdn = FqdnField("FQDN", unique=True)
@@ -95,6 +96,13 @@ class TrustedApplicationPool(models.Model):
         help_text="An idle connection; when it ends the port is asked at once. A stopped UCC is then noticed in a "
         "fraction of a second, at the price of one open connection for each port and server.",
     )
+    check_path = models.CharField(
+        "path to ask of its servers",
+        max_length=200,
+        blank=True,
+        validators=[validate_path],
+        help_text="Such as /Attendant. A server's own path, where it has one, comes first.",
+    )
 
     class Meta:
         ordering: ClassVar = ["fqdn"]
@@ -103,7 +111,8 @@ class TrustedApplicationPool(models.Model):
         return self.fqdn
 
     def clean(self) -> None:
-        """Refuse a new next hop for an existing pool."""
+        """Refuse a new next hop for an existing pool, and checks that cannot be."""
+        self.clean_overrides()
         if self.pk and self.front_end_pool_id:
             before = (
                 TrustedApplicationPool.objects.filter(pk=self.pk).values_list("front_end_pool_id", flat=True).first()
@@ -117,7 +126,7 @@ class TrustedApplicationPool(models.Model):
                 )
 
 
-class Server(models.Model):
+class Server(CheckOverrides):
     """An A365 server: a Windows server that runs the UCC service and the web services (IIS)."""
 
     name = models.CharField(max_length=63, unique=True, help_text="Short name, such as SRV1.")
@@ -145,11 +154,13 @@ class Server(models.Model):
         return self.name
 
     def clean(self) -> None:
-        """Require the path to start with a slash."""
-        if not self.web_path.startswith("/") or any(c in self.web_path for c in "\r\n ?#"):
-            raise ValidationError(
-                {"web_path": f"A path starts with “/” and has no spaces, “?” or “#”; found “{self.web_path}”."}
-            )
+        """Require a path, and checks that can be."""
+        try:
+            validate_path(self.web_path)
+        except ValidationError as error:
+            raise ValidationError({"web_path": error.messages}) from error
+        pool = getattr(self, "trusted_application_pool", None)
+        self.clean_overrides(*([pool.overrides] if pool else []))
 
     @cached_property
     def covering(self) -> Covering:
@@ -473,6 +484,9 @@ class CheckState(models.Model):
     virtual_service = models.ForeignKey(VirtualService, models.CASCADE, null=True, related_name="check_states")
     health = models.CharField(max_length=9, choices=[(h.value, h.value) for h in Health], default=Health.UNKNOWN.value)
     streak = models.IntegerField(default=0, help_text="Results in a row that contradict the state (retry 2/3).")
+    settled = models.CharField(max_length=9, blank=True, help_text="The health beneath, while it is flapping.")
+    flapping = models.BooleanField(default=False, help_text="Its results alternate: it counts as degraded.")
+    flips = models.PositiveIntegerField(default=0, help_text="pools.flapping.Flaps.flips")
     fall = models.PositiveSmallIntegerField(default=3)
     rise = models.PositiveSmallIntegerField(default=2)
     interval_s = models.FloatField(default=5.0)

@@ -8,7 +8,7 @@ comes from the database and not from the live version, so that a row whose trans
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -357,12 +357,12 @@ def clock() -> float:
     return time.time()
 
 
-def fresh_json(*, only: int | None = None) -> dict[str, Any]:
+def fresh_json(*, only: Collection[int] | None = None) -> dict[str, Any]:
     """What the browser needs to say how old each row is: hostname id -> [epoch of its oldest result, stale after s]."""
     age = ages.get()
     ids = {
         str(pk): [round(at, 1), round(age.limit_s.get(pk, 0.0), 1)]
         for pk, at in age.oldest.items()
-        if only is None or pk == only
+        if only is None or pk in only
     }
     return {"now": clock(), "known": age.known, "sweep": age.last_sweep, "ids": ids}

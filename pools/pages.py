@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.db.models import Q, QuerySet
 from django.http import Http404
 
+from pools import live
 from pools.cards import Role, ServerCard, ServiceCard, server_card, service_card
 from pools.clients.reads import hostname_values
 from pools.clients.values import ValueGroup, grouped_values
-from pools.health import CheckKind, Health
+from pools.health import CheckKind, Health, is_stale
 from pools.live import watch_words
 from pools.maintenance.models import Maintenance
 from pools.maintenance.reads import attach_covering, maintenances_about
@@ -59,16 +62,29 @@ class CheckLine:
     check: CheckState
     facts: Sequence[tuple[str, str]]
     watch: str = ""
+    stale: bool = False
+    """Whether its newest result is too old to be believed, or there is none."""
 
 
-def check_line(check: CheckState, watch: str = "") -> CheckLine:
+def check_lines(checks: Iterable[CheckState], watches: Mapping[str, str] | None = None) -> list[CheckLine]:
+    """Make checks readable, each with whether its newest result is too old, and with word of its watch connection."""
+    latest, now, watches = live.latest(settings.POOLS["shards"]), time.time(), watches or {}
+    lines = []
+    for check in checks:
+        seen = latest.get(check.key)
+        stale = is_stale(seen.at if seen else None, check.interval_s, now)
+        lines.append(check_line(check, watches.get(check.key, ""), stale=stale))
+    return lines
+
+
+def check_line(check: CheckState, watch: str = "", *, stale: bool = False) -> CheckLine:
     """Make the evidence of a check readable: short values only, lists joined. ``watch``: of its watch connection."""
     facts = []
     for key, value in check.evidence.items():
         text = ", ".join(str(item) for item in value) if isinstance(value, list) else str(value)
         if value not in ("", None, []) and not isinstance(value, dict):
             facts.append((key.replace("_", " "), text[:120]))
-    return CheckLine(check, facts, watch)
+    return CheckLine(check, facts, watch, stale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,10 +201,9 @@ def server_page(name: str) -> ServerPage:
     watches = watch_words() if server.trusted_application_pool.watch_connections else {}
     return ServerPage(
         server=server,
-        checks=[
-            check_line(check, watches.get(check.key, ""))
-            for check in worst_first(server.check_states.select_related("server", "trusted_application__ucc"))
-        ],
+        checks=check_lines(
+            worst_first(server.check_states.select_related("server", "trusted_application__ucc")), watches
+        ),
         hostnames=[(hostname, status_of(hostname)) for hostname in hostnames.distinct()],
         transitions=list(server.transitions.order_by("-at")[:30]),
         maintenances=maintenances_about(server),

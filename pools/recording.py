@@ -10,21 +10,22 @@ from typing import Any, NamedTuple
 
 from django.db import transaction
 
-from pools import live
+from pools import doubt as doubting, live
 from pools.columns import Columns, OldestOf
-from pools.health import CheckHealth, CheckKind, Health, advance, observed_health, prober_doubts_itself, restored
+from pools.flapping import STEADY, Flaps, followed_by, shown
+from pools.health import DOUBT_SHARE, CheckHealth, CheckKind, Health, advance, observed_health, restored
 from pools.maintenance.reads import coverings_of
 from pools.models import CheckState, HealthTransition, ProbeShard
 from pools.probing.result import Cause, ProbeResult
 from pools.reach import Reach, read_reach
-from pools.rolling import refresh_hostnames
+from pools.references import References
+from pools.rolling import move_of, refresh_hostnames
 from pools.service_rolling import refresh_virtual_services
 from pools.specs import Check, shard_of
 
-RECENT_S = 0.6
-DOUBT_SENTENCE = "nearly everything failed at once: the prober itself may be cut off"
-_UPDATED = ("label", "health", "streak", "fall", "rise", "interval_s", "cause", "sentence", "evidence", "since",
-            "checked_at", "server", "hostname", "trusted_application", "virtual_service")  # fmt: skip
+_UPDATED = ("label", "health", "settled", "flapping", "flips", "streak", "fall", "rise", "interval_s", "cause",
+            "sentence", "evidence", "since", "checked_at", "server", "hostname", "trusted_application",
+            "virtual_service")  # fmt: skip
 
 
 class StaleFence(Exception):  # noqa: N818 (it is a state of the world, and reads as one)
@@ -39,6 +40,12 @@ class _Known(NamedTuple):
     sentence: str
     evidence: Mapping[str, Any]
     since: float
+    flaps: Flaps = STEADY
+
+    @property
+    def shown(self) -> Health:
+        """The health that it counts as."""
+        return shown(self.state.health, self.flaps)
 
 
 _NOTHING = _Known(CheckHealth(), "", "", {}, 0.0)
@@ -48,14 +55,20 @@ _NOTHING = _Known(CheckHealth(), "", "", {}, 0.0)
 class Recorder:
     """What the holder of one shard remembers between flushes: for each check its state and its newest result.
 
-    ``seen``: check key -> (epoch, ok, latency in ms) of the newest result.
+    ``seen``: check key -> (epoch, ok, latency in ms) of the newest result. ``doubt``: whether the prober doubts itself.
+    ``told``: the transitions of the last ``record()`` that people should hear of.
     """
 
     shard: int
     shards: int
     checks: dict[str, Check] = field(default_factory=dict)
     seen: dict[str, tuple[float, bool | None, float | None]] = field(default_factory=dict)
+    references: References | None = None
+    doubt_share: float = DOUBT_SHARE
+    doubt: doubting.Doubt | None = None
+    told: list[HealthTransition] = field(default_factory=list)
     _known: dict[str, _Known] = field(default_factory=dict)
+    _before_doubt: dict[str, Health] = field(default_factory=dict)
     _reach: Reach = field(default_factory=lambda: Reach({}, {}))
     _ages_by: dict[int, list[str]] = field(default_factory=dict)
     _columns: Columns = field(default_factory=lambda: Columns(()))
@@ -89,7 +102,7 @@ class Recorder:
         before, self._columns = self._columns, Columns(self.checks)
         self._columns.take_over(before)
         for key, known in self._known.items():
-            self._columns.became(key, known.state)
+            self._columns.became(key, known.state._replace(health=known.shown))
         number, checks = self._columns.number, self.checks
         self._oldest = {
             hostname_id: OldestOf((number[key], checks[key].interval_s) for key in keys)
@@ -119,8 +132,11 @@ class Recorder:
         One transaction for everything that changed, none where nothing did. Raises StaleFence, and django.db.Error
         where the database fails: then nothing is remembered either, and the next results tell the same again.
         """
-        pending, transitions = self._advance(self._doubted(results))
-        if not pending:
+        doubted = self.doubt
+        self.told = []
+        pending, transitions = self._advance(self._weighed(results))
+        transitions += self._doubt_moved(doubted)
+        if not pending and not transitions:
             return set()
         checks = [self.checks[key] for key in pending]
         hostname_ids = {pk for check in checks for pk in self._hostnames_of(check)}
@@ -131,12 +147,27 @@ class Recorder:
             latency_ms = (
                 {key: seen[2] for key, seen in self.seen.items() if seen[2] is not None} if hostname_ids else {}
             )
-            refresh_hostnames(hostname_ids, latency_ms=latency_ms)
+            moved: list[HealthTransition] = []
+            refresh_hostnames(hostname_ids, latency_ms=latency_ms, moved=moved)
             refresh_virtual_services({pk for check in checks for pk in self._services_of(check)})
+        self.told = transitions + [one for one in moved if self.doubt is None or one.new != Health.UNKNOWN]
         self._known |= pending
         for key, known in pending.items():
-            self._columns.became(key, known.state)
+            self._columns.became(key, known.state._replace(health=known.shown))
         return hostname_ids
+
+    def _doubt_moved(self, before: doubting.Doubt | None) -> list[HealthTransition]:
+        """The one transition that tells that the prober began, or ceased, to doubt itself."""
+        if (before is None) == (self.doubt is None):
+            return []
+        at, why = (self.doubt.since, self.doubt.why) if self.doubt else (time.time(), "the prober sees again")
+        old, new = (Health.UP, Health.UNKNOWN) if self.doubt else (Health.UNKNOWN, Health.UP)
+        return [
+            HealthTransition(
+                at=datetime.fromtimestamp(at, UTC), check_key=f"prober:{self.shard}", label="The prober itself",
+                old=old.value, new=new.value, sentence=why,
+            )
+        ]  # fmt: skip
 
     def _advance(self, results: Iterable[ProbeResult]) -> tuple[dict[str, _Known], list[HealthTransition]]:
         pending: dict[str, _Known] = {}
@@ -148,38 +179,54 @@ class Recorder:
             self.seen[result.key] = (result.at, result.ok, result.latency_ms)
             self._columns.saw(self._columns.number[result.key], result.at, result.latency_ms)
             known = pending.get(result.key) or self._known.get(result.key, _NOTHING)
-            state, moved = advance(known.state, observed_health(ok=result.ok, degraded=result.degraded), check.policy)
+            seen = observed_health(ok=result.ok, degraded=result.degraded)
+            state, _ = advance(known.state, seen, check.policy)
+            flaps = known.flaps
+            if flaps is not STEADY or state is not known.state:
+                flaps = followed_by(flaps, known.state, seen)
             evidence = _evidence(check, known, state, result)
-            if (
+            if (flaps.flapping and known.flaps.flapping) or (
                 state is known.state
+                and flaps.flapping == known.flaps.flapping
                 and result.cause == known.cause
                 and result.sentence == known.sentence
                 and evidence == known.evidence
             ):
+                if flaps is not known.flaps:
+                    self._remember(result.key, known._replace(state=state, flaps=flaps), pending)
                 continue
-            since = result.at if moved or not known.since else known.since
-            pending[result.key] = _Known(state, result.cause.value, result.sentence, evidence, since)
-            if moved:
-                transitions.append(_transition(check, moved.old, moved.new, result))
+            sentence = _alternating(result, known) if flaps.flapping else result.sentence
+            now = _Known(state, result.cause.value, sentence, evidence, known.since, flaps)
+            moved = now.shown is not known.shown
+            if moved or not known.since:
+                now = now._replace(since=result.at)
+            pending[result.key] = now
+            if moved and not self._is_of_doubt(result, known.shown, now.shown):
+                transitions.append(_transition(check, known.shown, now.shown, result.at, sentence))
         return pending, transitions
 
-    def _doubted(self, results: Sequence[ProbeResult]) -> Sequence[ProbeResult]:
-        """Where nearly everything fails at once, turn bad results into "not known"."""
-        if all(result.ok is not False or result.degraded for result in results):
+    def _is_of_doubt(self, result: ProbeResult, old: Health, new: Health) -> bool:
+        """Whether it only becomes unknown, or what it was before, because of the prober: one alarm tells of all."""
+        if result.cause is Cause.CUT_OFF and new is Health.UNKNOWN:
+            self._before_doubt[result.key] = old
+            return True
+        return old is Health.UNKNOWN and self._before_doubt.pop(result.key, None) is new
+
+    def _remember(self, key: str, known: _Known, pending: dict[str, _Known]) -> None:
+        """Keep what no row tells: how the last results alternated."""
+        if key in pending:
+            pending[key] = known
+        else:
+            self._known[key] = known
+
+    def _weighed(self, results: Sequence[ProbeResult]) -> Sequence[ProbeResult]:
+        """Where the prober doubts itself, turn bad results into "not known"."""
+        if self.doubt is None and not any(doubting.is_bad(result) for result in results):
             return results
-        newest = {key: (at, ok) for key, (at, ok, _) in self.seen.items()}
-        newest |= {result.key: (result.at, result.ok) for result in results}
-        recent = max(result.at for result in results) - RECENT_S
-        everything = [(self._asked(key), ok) for key, (_, ok) in newest.items()]
-        lately = [(self._asked(key), ok) for key, (at, ok) in newest.items() if at >= recent]
-        if not (prober_doubts_itself(everything) or prober_doubts_itself(lately)):
-            return results
-        return [
-            result._replace(ok=None, cause=Cause.CUT_OFF, sentence=f"{DOUBT_SENTENCE} ({result.sentence})"[:300])
-            if result.ok is False and not result.degraded
-            else result
-            for result in results
-        ]
+        why = doubting.BY_REFERENCE if self.references and self.references.all_silent() else ""
+        why = why or doubting.reason_by_share(results, self.seen, self._asked, self.doubt_share)
+        self.doubt = doubting.followed_by(self.doubt, why, max((r.at for r in results), default=time.time()))
+        return results if self.doubt is None else doubting.as_not_known(results, self.doubt.why)
 
     def _asked(self, key: str) -> str:
         check = self.checks.get(key)
@@ -223,17 +270,17 @@ class Recorder:
         """Return for each check: epoch, health, streak, latency in ms."""
         known = self._known
         return {
-            key: (at, state.health.value, state.streak, latency_ms)
+            key: (at, now.shown.value, now.state.streak, latency_ms)
             for key, (at, _, latency_ms) in self.seen.items()
-            for state in (known.get(key, _NOTHING).state,)
+            for now in (known.get(key, _NOTHING),)
         }
 
 
 def record_results(results: Sequence[ProbeResult], *, recorder: Recorder, fence: int) -> set[int]:
     """Record results of one shard and tell the pages; return the hostnames that changed. Raises StaleFence."""
     hostname_ids = recorder.record(results, fence=fence)
-    if hostname_ids:
-        live.bump_and_publish(hostname_ids=hostname_ids)
+    if hostname_ids or recorder.told:
+        live.bump_and_publish(hostname_ids=hostname_ids, moves=[move_of(one) for one in recorder.told])
     return hostname_ids
 
 
@@ -265,8 +312,15 @@ def _evidence(check: Check, known: _Known, state: CheckHealth, result: ProbeResu
 
 
 def _from_row(row: CheckState) -> _Known:
-    state = restored(Health(row.health), row.streak)
-    return _Known(state, row.cause, row.sentence, row.evidence or {}, row.since.timestamp())
+    state = restored(Health(row.settled or row.health), row.streak)
+    flaps = Flaps(row.flips, row.flapping) if row.flips or row.flapping else STEADY
+    return _Known(state, row.cause, row.sentence, row.evidence or {}, row.since.timestamp(), flaps)
+
+
+def _alternating(result: ProbeResult, known: _Known) -> str:
+    """The sentence of a check that begins to flap: with what went wrong, whichever result was the bad one."""
+    wrong = known.sentence if result.ok is True and not result.degraded else result.sentence
+    return f"flapping: good and bad results alternate (bad: {wrong})"[:300]
 
 
 def _row(check: Check, known: _Known, now: float) -> CheckState:
@@ -278,7 +332,10 @@ def _row(check: Check, known: _Known, now: float) -> CheckState:
         hostname_id=check.hostname_id,
         trusted_application_id=check.trusted_application_id,
         virtual_service_id=check.virtual_service_id,
-        health=known.state.health.value,
+        health=known.shown.value,
+        settled=known.state.health.value,
+        flapping=known.flaps.flapping,
+        flips=known.flaps.flips,
         streak=known.state.streak,
         fall=check.policy.fall,
         rise=check.policy.rise,
@@ -310,9 +367,9 @@ def _marked(transitions: list[HealthTransition]) -> list[HealthTransition]:
     return transitions
 
 
-def _transition(check: Check, old: Health, new: Health, result: ProbeResult) -> HealthTransition:
+def _transition(check: Check, old: Health, new: Health, at: float, sentence: str) -> HealthTransition:
     return HealthTransition(
-        at=datetime.fromtimestamp(result.at, UTC),
+        at=datetime.fromtimestamp(at, UTC),
         check_key=check.key,
         label=check.label[:200],
         hostname_id=check.hostname_id,
@@ -320,5 +377,5 @@ def _transition(check: Check, old: Health, new: Health, result: ProbeResult) -> 
         virtual_service_id=check.virtual_service_id,
         old=old.value,
         new=new.value,
-        sentence=result.sentence[:300],
+        sentence=sentence[:300],
     )

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import Prefetch, Q
 from django.utils import timezone
 
+from pools import live
 from pools.facts import CheckFact, DnsFact, HostnameFacts, ServerFacts, TargetFacts, UccFact, VirtualServiceFacts
 from pools.health import CheckKind, Health
 from pools.maintenance.covering import NOT_COVERED, Covering
@@ -49,12 +50,17 @@ _WRITTEN = ("health", "situation", "phrase", "active_server", "active_virtual_se
 
 
 def refresh_hostnames(
-    hostname_ids: Collection[int], *, latency_ms: Mapping[str, float] | None = None, at: datetime | None = None
+    hostname_ids: Collection[int],
+    *,
+    latency_ms: Mapping[str, float] | None = None,
+    at: datetime | None = None,
+    moved: list[HealthTransition] | None = None,
 ) -> set[int]:
     """Roll these hostnames up from the states in the database; return those whose row changed.
 
     Writes their rows, and a transition for each whose health changed, in one transaction. ``latency_ms``: the newest
-    latency by check key, where the caller knows it. ``at``: when it was seen (UTC), now by default.
+    latency by check key, where the caller knows it. ``at``: when it was seen (UTC), now by default. ``moved`` receives
+    the transitions.
     """
     if not hostname_ids:
         return set()
@@ -77,7 +83,21 @@ def refresh_hostnames(
             HostnameStatus.objects.bulk_update(changed, _WRITTEN, batch_size=200)
         if transitions:
             HealthTransition.objects.bulk_create(transitions)
+            if moved is not None:
+                moved += transitions
     return {status.pk for status in changed}
+
+
+def move_of(transition: HealthTransition) -> live.Move:
+    """Return a transition as it is published."""
+    return live.Move(
+        at=transition.at.timestamp(),
+        subject=transition.check_key or f"hostname:{transition.hostname_id}",
+        label=transition.label,
+        old=transition.old,
+        new=transition.new,
+        sentence=transition.sentence,
+    )
 
 
 def _locked_statuses(hostname_ids: Collection[int]) -> dict[int, HostnameStatus]:
@@ -146,6 +166,7 @@ def read_facts(hostname_ids: Collection[int], latency_ms: Mapping[str, float]) -
             fqdn=hostname.fqdn,
             targets=tuple(reader.target(target, hostname.pk) for target in hostname.targets.all()),
             dns=reader.dns(dns.get(hostname.pk, [])),
+            service=reader.check(f"service:{hostname.pk}"),
         )
         for hostname in hostnames
     }

@@ -20,7 +20,7 @@ from pools.models import (
     VirtualService,
     VirtualServiceStatus,
 )
-from pools.pages import CheckLine, check_line, status_of, worst_first
+from pools.pages import CheckLine, check_lines, status_of, worst_first
 from pools.virtual_services import BalancerKind
 
 
@@ -44,6 +44,11 @@ class VirtualServicePage:
     hostnames: Sequence[tuple[DedicatedHostname, HostnameStatus]]
     transitions: Sequence[HealthTransition]
     configs: Sequence[ConfigText]
+
+    @property
+    def stale(self) -> bool:
+        """Whether any of its results is too old to be believed."""
+        return any(line.stale for line in self.checks)
 
     @property
     def down(self) -> int:
@@ -74,7 +79,7 @@ def virtual_service_page(name: str) -> VirtualServicePage:
         service=service,
         status=getattr(service, "status", None) or VirtualServiceStatus(virtual_service=service),
         card=service_card(service, checks, role=Role("", "other"), order=0),
-        checks=[check_line(check) for check in checks],
+        checks=check_lines(checks),
         hostnames=[(hostname, status_of(hostname)) for hostname in hostnames],
         transitions=list(
             HealthTransition.objects.filter(Q(virtual_service=service) | Q(server__in=servers)).order_by("-at")[:30]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pools.asking import ask_now, probe_now
 from pools.estate import all_checks, estate_changed, estate_checks, estate_version
+from pools.live import why_nothing_automatic
 from pools.maintenance.writes import begin_maintenance, end_maintenance, keep_maintenance_time, move_end
 from pools.people import pair_front_end_pools
 from pools.recording import Recorder, StaleFence, mark_hostname_dirty, record_results
@@ -26,4 +27,5 @@ __all__ = [
     "probe_now",
     "record_results",
     "refresh_hostnames",
+    "why_nothing_automatic",
 ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from zlib import crc32
 
 from pools.health import CheckKind, Policy
+from pools.timing import NOTHING, Overrides, Timing, timing_of
 
 DEFAULT_POLICY = Policy()
 
@@ -21,7 +22,8 @@ class Check:
     ``address`` and ``port`` are where
     it is asked. ``host`` is SNI and Host for web and cert, the name asked for DNS. ``name_server`` is the short name of
     the one asked for DNS, and ``rank`` its place (the writer first). ``interval_s``, ``timeout_s`` and ``retry_s``
-    (after a first failure) are seconds.
+    (after a first failure) are seconds. ``service:<hostname>`` asks through the hostname: ``ask_at`` are its
+    authoritative servers, ``known`` the addresses of its targets by their names.
     """
 
     key: str
@@ -31,6 +33,7 @@ class Check:
     port: int
     host: str = ""
     path: str = "/"
+    expected_text: str = ""
     record_type: str = ""
     server_id: int | None = None
     hostname_id: int | None = None
@@ -44,11 +47,13 @@ class Check:
     virtual_service_id: int | None = None
     real_servers: tuple[tuple[str, str, str], ...] = ()
     health_check_port: int = 0
+    ask_at: tuple[tuple[str, int], ...] = ()
+    known: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ServerSpec:
-    """A server: where it is, and in which trusted application pool."""
+    """A server: where it is, in which trusted application pool, and what is stated about its checks."""
 
     id: int
     name: str
@@ -56,6 +61,7 @@ class ServerSpec:
     pool_id: int
     web_port: int
     web_path: str
+    overrides: Overrides = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,7 @@ class VirtualServiceSpec:
     address: str
     port: int
     web_path: str = "/"
+    overrides: Overrides = NOTHING
     statistics: str = ""
     backend: str = ""
     real_servers: tuple[tuple[str, str, str], ...] = ()
@@ -107,16 +114,6 @@ class Estate:
     virtual_services: tuple[VirtualServiceSpec, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """How often a kind of check is asked (seconds), and how many results in a row change its state."""
-
-    interval_s: float
-    timeout_s: float
-    retry_s: float
-    policy: Policy = DEFAULT_POLICY
-
-
 # Down is known after U(0, interval) + retry where a port refuses, about 0.9 s at the median; after U(0, interval) +
 # timeout + 0.4 s where a host is silent (``probing.engine``). The kernel sends a lost packet again after 1 s: in time.
 UCC_TIMING = Timing(interval_s=1.5, timeout_s=1.5, retry_s=0.1)
@@ -124,6 +121,7 @@ WEB_TIMING = Timing(interval_s=10.0, timeout_s=4.0, retry_s=0.5)
 # The certificate is looked at in the connection of the web check: the same timing.
 CERT_TIMING = Timing(interval_s=10.0, timeout_s=4.0, retry_s=0.5, policy=Policy(rise=1, fall=2))
 VIP_TIMING = Timing(interval_s=5.0, timeout_s=2.0, retry_s=0.3)
+SERVICE_TIMING = Timing(interval_s=30.0, timeout_s=6.0, retry_s=1.0)
 # A load balancer's statistics are its own words, not a measurement: one answer is enough to believe them.
 BALANCER_TIMING = Timing(interval_s=3.0, timeout_s=2.0, retry_s=0.5, policy=Policy(rise=1, fall=2))
 TIMINGS: Mapping[CheckKind, Timing] = {
@@ -131,6 +129,7 @@ TIMINGS: Mapping[CheckKind, Timing] = {
     CheckKind.WEB: WEB_TIMING,
     CheckKind.CERT: CERT_TIMING,
     CheckKind.VIP: VIP_TIMING,
+    CheckKind.SERVICE: SERVICE_TIMING,
     CheckKind.BALANCER: BALANCER_TIMING,
 }
 
@@ -146,11 +145,12 @@ def checks_of(estate: Estate, timings: Mapping[CheckKind, Timing] = TIMINGS) -> 
     ]
 
 
-def _ucc_checks(estate: Estate, timing: Timing) -> Iterable[Check]:
+def _ucc_checks(estate: Estate, default: Timing) -> Iterable[Check]:
     applications: dict[int, list[ApplicationSpec]] = {}
     for application in estate.applications:
         applications.setdefault(application.pool_id, []).append(application)
     for server in estate.servers:
+        timing = timing_of(CheckKind.UCC, default, server.overrides)
         for application in applications.get(server.pool_id, []):
             yield Check(
                 key=f"ucc:{server.id}:{application.id}",
@@ -174,7 +174,7 @@ def _web_checks(estate: Estate, timings: Mapping[CheckKind, Timing]) -> Iterable
         for target_id in hostname.target_ids:
             server = servers[target_id]
             for kind, word in words.items():
-                timing = timings[kind]
+                timing = timing_of(kind, timings[kind], server.overrides)
                 yield Check(
                     key=f"{kind.value}:{server.id}:{hostname.id}",
                     kind=kind,
@@ -183,6 +183,7 @@ def _web_checks(estate: Estate, timings: Mapping[CheckKind, Timing]) -> Iterable
                     port=server.web_port,
                     host=hostname.fqdn,
                     path=server.web_path,
+                    expected_text=server.overrides.expected_text,
                     server_id=server.id,
                     hostname_id=hostname.id,
                     interval_s=timing.interval_s,
@@ -224,12 +225,14 @@ def _web_checks_through_vips(estate: Estate, timings: Mapping[CheckKind, Timing]
         for service_id in hostname.virtual_service_ids:
             service = services[service_id]
             for kind, word in words.items():
-                check = _of_service(kind, f"{word} through {service.name} as {hostname.fqdn}", service, timings)
+                own = {kind: timing_of(kind, timings[kind], service.overrides)}
+                check = _of_service(kind, f"{word} through {service.name} as {hostname.fqdn}", service, own)
                 yield replace(
                     check,
                     key=f"{kind.value}:v{service.id}:{hostname.id}",
                     host=hostname.fqdn,
                     path=service.web_path,
+                    expected_text=service.overrides.expected_text,
                     hostname_id=hostname.id,
                 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,8 +15,10 @@ from django.views.decorators.http import require_safe
 
 from a365admin.accounts.decorators import require
 from a365admin.accounts.permissions import Capability, may
-from pools import helpdesk as helpdesk_words, overview, pages, service_pages
+from pools import helpdesk as helpdesk_words, overview, pages, place_pages, service_pages
 from pools.history import reading as history_reading
+from pools.models import DedicatedHostname
+from pools.place_pages import PlacePage
 
 _LABELS = {
     "all": "hostnames",
@@ -42,6 +45,15 @@ def _summary(seen: overview.Overview, show: str, query: str) -> list[dict[str, A
         items.append({"key": key, "label": word, "count": seen.counts[key], "current": (show or "all") == key,
                       "url": f"{base}?{urlencode(wanted)}" if wanted else base})  # fmt: skip
     return items
+
+
+def _ages_of(hostnames: Iterable[tuple[DedicatedHostname, Any]]) -> dict[str, Any]:
+    """Which of these are too old to be believed, and what the browser needs to go on saying so."""
+    ids, age, now = {hostname.pk for hostname, _ in hostnames}, overview.ages.get(), overview.clock()
+    return {
+        "stale_ids": {pk for pk in ids if age.is_stale(pk, now)},
+        "fresh": json.dumps(overview.fresh_json(only=ids), separators=(",", ":")),
+    }
 
 
 @require_safe
@@ -77,7 +89,7 @@ def hostname(request: HttpRequest, fqdn: str) -> HttpResponse:
         "note": note if note and note.active else None,
         "may_fail_over": may(request.user, Capability.FAILOVER),
         "stale": age.is_stale(page.hostname.pk, overview.clock()),
-        "fresh": json.dumps(overview.fresh_json(only=page.hostname.pk)),
+        "fresh": json.dumps(overview.fresh_json(only={page.hostname.pk})),
     }
     return render(request, f"pools/hostname.html{'#live-and-checks' if _wants_part(request) else ''}", context)
 
@@ -120,7 +132,8 @@ def helpdesk(request: HttpRequest) -> HttpResponse:
     """One sentence for each service, and what to tell callers."""
     query = request.GET.get("q", "").strip()[:100]
     seen, notes = overview.overview_for(request), overview.operation_notes()
-    context = {"q": query, "list": helpdesk_words.list_html(seen, notes, query=query)}
+    context = {"fresh": json.dumps(overview.fresh_json(), separators=(",", ":"))}
+    context |= {"q": query, "list": helpdesk_words.list_html(seen, notes, query=query)}
     return render(request, f"pools/helpdesk.html{'#list-part' if _wants_part(request) else ''}", context)
 
 
@@ -129,8 +142,34 @@ def helpdesk(request: HttpRequest) -> HttpResponse:
 def server(request: HttpRequest, name: str) -> HttpResponse:
     """One server: its checks, what points at it, and maintenance."""
     page = pages.server_page(name)
-    context = {"page": page, "may_edit": may(request.user, Capability.EDIT_ESTATE)}
+    context = _ages_of(page.hostnames) | {"page": page, "may_edit": may(request.user, Capability.EDIT_ESTATE)}
     return render(request, f"pools/server.html{'#live-part' if _wants_part(request) else ''}", context)
+
+
+def _place(request: HttpRequest, page: PlacePage) -> HttpResponse:
+    context = _ages_of(page.hostnames) | {"page": page, "may_edit": may(request.user, Capability.EDIT_ESTATE)}
+    return render(request, f"pools/place.html{'#live-part' if _wants_part(request) else ''}", context)
+
+
+@require_safe
+@require(Capability.VIEW)
+def trusted_application_pool(request: HttpRequest, fqdn: str) -> HttpResponse:
+    """One trusted application pool, rolled up: which servers run its UCCs, and how its hostnames are."""
+    return _place(request, place_pages.pool_page(fqdn))
+
+
+@require_safe
+@require(Capability.VIEW)
+def front_end_pool(request: HttpRequest, fqdn: str) -> HttpResponse:
+    """One front-end pool, rolled up, with its pair."""
+    return _place(request, place_pages.front_end_pool_page(fqdn))
+
+
+@require_safe
+@require(Capability.VIEW)
+def site(request: HttpRequest, name: str) -> HttpResponse:
+    """One site, rolled up."""
+    return _place(request, place_pages.site_page(name))
 
 
 @require_safe
@@ -138,5 +177,5 @@ def server(request: HttpRequest, name: str) -> HttpResponse:
 def virtual_service(request: HttpRequest, name: str) -> HttpResponse:
     """One virtual service: its VIP, its real servers, what its load balancer says, and what leads to it."""
     page = service_pages.virtual_service_page(name)
-    context = {"page": page, "may_edit": may(request.user, Capability.EDIT_ESTATE)}
+    context = _ages_of(page.hostnames) | {"page": page, "may_edit": may(request.user, Capability.EDIT_ESTATE)}
     return render(request, f"pools/virtual_service.html{'#live-part' if _wants_part(request) else ''}", context)

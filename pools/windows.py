@@ -29,6 +29,7 @@ from pools.probing.engine import Engine
 from pools.probing.result import ProbeResult
 from pools.recording import Recorder, StaleFence, record_results
 from pools.redis_store import BrokerLost
+from pools.references import References
 from pools.rolling import refresh_hostnames
 from pools.specs import Check, shard_of
 
@@ -69,6 +70,7 @@ class _Held:
     latest_at: float = 0.0
     ages_at: float = 0.0
     lost: bool = False
+    doubt_told_at: float = 0.0
     book: MinuteBook = field(default_factory=lambda: MinuteBook(time.time()))
 
 
@@ -80,6 +82,7 @@ class _Process:
     runner: asyncio.Runner
     writer: ThreadPoolExecutor
     renewer: ThreadPoolExecutor
+    references: References
     kept: dict[int, tuple[int, Recorder]] = field(default_factory=dict)
     checks: list[Check] = field(default_factory=list)
     in_window: bool = False
@@ -98,6 +101,7 @@ def _this_process() -> _Process:
             runner=asyncio.Runner(),
             writer=ThreadPoolExecutor(1, "a365-writer"),
             renewer=ThreadPoolExecutor(1, "a365-renewer"),
+            references=References(settings.POOLS["references"]),
         )
         _listen(_process)
     return _process
@@ -136,9 +140,7 @@ class _Window:
         self._shards: int = settings.POOLS["shards"]
         self._ends_at = time.monotonic() + settings.POOLS["window_s"]
         self._parent = os.getppid()
-        self._held: dict[int, _Held] = {
-            first.shard: _Held(first, Recorder(first.shard, self._shards), time.monotonic())
-        }
+        self._held: dict[int, _Held] = {first.shard: _Held(first, self._recorder(first.shard), time.monotonic())}
         self._free_since: dict[int, float] = {}
         self._failing = False
 
@@ -163,6 +165,10 @@ class _Window:
             or time.monotonic() >= self._ends_at
             or all(held.lost for held in self._held.values())
         )
+
+    def _recorder(self, shard: int) -> Recorder:
+        share: float = settings.POOLS["doubt_share"]
+        return Recorder(shard, self._shards, references=self._process.references, doubt_share=share)
 
     async def _in_writer(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._process.writer, work)
@@ -207,7 +213,7 @@ class _Window:
             if now - since >= ADOPT_AFTER_S:
                 taken = lease.take(shard)
                 if taken is not None:
-                    held = _Held(taken, Recorder(shard, self._shards), now)
+                    held = _Held(taken, self._recorder(shard), now)
                     self._start(held)
                     self._held[shard] = held
                     return True
@@ -281,6 +287,7 @@ class _Window:
                 try:
                     self._record(held, by_shard[shard])
                     held.book.turn(by_shard[shard], held.recorder, time.time())
+                    self._tell_doubt(held, now)
                     tokens, version = self._exchange(held, now)
                     asked |= held.recorder.keys_for(tokens)
                     if version is not None and version != self._process.estate_version:
@@ -297,7 +304,7 @@ class _Window:
 
     def _record(self, held: _Held, results: list[ProbeResult]) -> None:
         try:
-            if results:
+            if results or held.recorder.doubt is not None:
                 close_old_connections()
                 record_results(results, recorder=held.recorder, fence=held.lease.fence)
             self._failing = False
@@ -307,6 +314,16 @@ class _Window:
                 log.exception("results could not be recorded; trying again with the next ones")
             self._failing = True
             self._process.loaded_at = float("-inf")
+
+    def _tell_doubt(self, held: _Held, now: float) -> None:
+        """Let everybody know that the prober doubts itself, each second, and that it does not any more."""
+        doubt = held.recorder.doubt
+        if doubt is not None and now - held.doubt_told_at >= LATEST_S:
+            held.doubt_told_at = now
+            live.set_doubt(held.lease.shard, live.ProberDoubt(doubt.since, doubt.why))
+        elif doubt is None and held.doubt_told_at:
+            held.doubt_told_at = 0.0
+            live.set_doubt(held.lease.shard, None)
 
     def _exchange(self, held: _Held, now: float) -> tuple[frozenset[str], int | None]:
         at = time.time()

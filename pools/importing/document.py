@@ -33,6 +33,7 @@ class Field:
     refers_to: str = ""  # slug of a kind
     required: bool = False
     default: Scalar = ""
+    quiet: bool = False  # not written by an export where it holds its default
     or_to: str = ""  # slug of another kind that it may refer to as well
 
 
@@ -56,6 +57,15 @@ class Kind:
         raise KeyError(name)
 
 
+_CHECKS = (
+    Field("check_ucc_interval_s", "UCC ports: asked every … seconds", Type.NUMBER, default=None, quiet=True),
+    Field("check_ucc_timeout_s", "UCC ports: no answer after … seconds", Type.NUMBER, default=None, quiet=True),
+    Field("check_web_interval_s", "web services: asked every … seconds", Type.NUMBER, default=None, quiet=True),
+    Field("check_web_timeout_s", "web services: no answer after … seconds", Type.NUMBER, default=None, quiet=True),
+    Field("check_fall", "down after … bad results in a row", Type.NUMBER, default=None, quiet=True),
+    Field("check_rise", "up again after … good results in a row", Type.NUMBER, default=None, quiet=True),
+    Field("check_expected_text", "text that the web services’ page must hold", quiet=True),
+)
 SITE = Kind("site", "sites", "site", "sites", ("name",), (Field("name", "name", Type.NAME, required=True),))
 FRONT_END_POOL = Kind(
     "front-end-pool",
@@ -80,6 +90,8 @@ TRUSTED_APPLICATION_POOL = Kind(
         Field("front_end_pool", "front-end pool (next hop)", Type.REFERENCE, "front-end-pool", required=True),
         Field("standby_runs_ucc", "the standby runs the UCC service too", Type.FLAG, default=False),
         Field("watch_connections", "hold a watch connection to each UCC port", Type.FLAG, default=False),
+        *_CHECKS,
+        Field("check_path", "path to ask of its servers", quiet=True),
     ),
 )
 SERVER = Kind(
@@ -95,6 +107,7 @@ SERVER = Kind(
         Field("trusted_application_pool", "trusted application pool", Type.REFERENCE, "trusted-application-pool", True),
         Field("web_port", "HTTPS port", Type.NUMBER, default=443),
         Field("web_path", "path to ask", default="/"),
+        *_CHECKS,
     ),
     unique=(("name",), ("web_port", "address")),
 )

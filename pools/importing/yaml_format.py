@@ -140,6 +140,8 @@ def _value(one: Field, node: _Node) -> Scalar:
         if flag is None:
             raise ValueError("true or false")
         return flag
+    if one.type is Type.NUMBER and one.default is None and not one.required and _is_null(node):
+        return None
     if one.type is Type.NUMBER:
         number = as_number(node.text)
         if number is None:
@@ -268,7 +270,7 @@ def _fields(entry: Entry) -> dict[str, Any]:
 def _stated(entry: Entry) -> Iterator[tuple[str, Any]]:
     for one in entry.kind.fields:
         found = entry.values.get(one.name)
-        if found is not None:
+        if found is not None and not (one.quiet and found.value in {None, one.default}):
             yield one.name, list(found.value) if isinstance(found.value, tuple) else found.value
 
 

@@ -17,6 +17,7 @@ from pools.specs import Check
 
 HEAD_LIMIT = 16 * 1024
 READ_SIZE = 8 * 1024
+BODY_LIMIT = 64 * 1024  # so much of a page is looked through for its expected text
 # What says "somebody is there who understands HTTP and this host", besides 2xx: a sign-in is alive.
 ALIVE = frozenset({401, 403})
 
@@ -31,10 +32,11 @@ class _Seen:
 
 
 class Answer(NamedTuple):
-    """The head of an HTTP answer."""
+    """The head of an HTTP answer, and whether its page holds the expected text (None: not looked for)."""
 
     status: int
     location: str
+    as_expected: bool | None = None
 
 
 async def ask_web(web: Check | None, cert: Check | None, contexts: Contexts, timeout_s: float) -> list[ProbeResult]:
@@ -115,22 +117,46 @@ async def _over(check: Check, context: ssl.SSLContext, seen: _Seen) -> Answer | 
                 http.receive_data(data)
             elif isinstance(event, h11.Response):
                 locations = [value for name, value in event.headers if name == b"location"]
-                return Answer(event.status_code, locations[0].decode("latin-1")[:2000] if locations else "")
+                answer = Answer(event.status_code, locations[0].decode("latin-1")[:2000] if locations else "")
+                if not check.expected_text or not 200 <= answer.status < 300:
+                    return answer
+                return answer._replace(as_expected=await _holds(check.expected_text, http, reader))
             elif not isinstance(event, h11.InformationalResponse):
                 return (Cause.WRONG_ANSWER, "the web server closed the connection without an answer")
     finally:
         writer.transport.abort()
 
 
+async def _holds(text: str, http: h11.Connection, reader: asyncio.StreamReader) -> bool:
+    """Whether the page's first 64 KB hold ``text``, as UTF-8 or as Latin-1."""
+    wanted = {text.encode(), text.encode("latin-1", "replace")}
+    body = b""
+    while len(body) < BODY_LIMIT:
+        event = http.next_event()
+        if event is h11.NEED_DATA:
+            http.receive_data(await reader.read(READ_SIZE))
+        elif isinstance(event, h11.Data):
+            body = (body + bytes(event.data))[:BODY_LIMIT]
+            if any(one in body for one in wanted):
+                return True
+        else:
+            break
+    return False
+
+
 def judge_answer(check: Check, at: float, outcome: Answer | tuple[Cause, str], latency_ms: float) -> ProbeResult:
     """Return the result for the head of an answer, or for why there was none.
 
-    Alive: 2xx, 401, 403, a redirect within the host. Not alive: a redirect off the host, any other status.
+    Alive: 2xx, 401, 403, a redirect within the host. Not alive: a redirect off the host, any other status, a page that
+    does not hold the expected text.
     """
     if not isinstance(outcome, Answer):
         cause, sentence = outcome
         return failed(check.key, at, cause, sentence)
     status, evidence = outcome.status, {"status": outcome.status}
+    if outcome.as_expected is False:
+        sentence = f"HTTP {status}, but the page does not hold “{plain(check.expected_text)}”"
+        return failed(check.key, at, Cause.WRONG_ANSWER, sentence, evidence)
     if 200 <= status < 300 or status in ALIVE:
         return ProbeResult(check.key, at, True, False, Cause.OK, f"HTTP {status}", latency_ms, evidence)
     if 300 <= status < 400 and outcome.location:

@@ -126,13 +126,16 @@
     const news = [...holder.content.querySelectorAll("li[data-id]")];
     const list = document.getElementById("list");
     let any = false;
+    const moved = [];
     for (const row of news) {
       const old = document.getElementById(row.id);
       const same = old && old.outerHTML === row.outerHTML;
-      if (old && old.dataset.state !== row.dataset.state) announce(row);
+      if (old && old.dataset.state !== row.dataset.state) moved.push(row);
       if (list && list.dataset.filtered === "" && !(old && old.dataset.html === hash(row))) { place(row, old); any = true; }
       if (!same) window.htmx.trigger(body, "a365:host-" + row.dataset.id);
     }
+    if (moved.length > 5) A.say(moved.length + " hostnames changed their state.");
+    else moved.forEach(announce);
     if (list && list.dataset.filtered) refetchList();
     window.htmx.trigger(body, "a365:rows");
     if (any) { counts(); ages(); }
@@ -203,14 +206,14 @@
   // ---- Ages ---------------------------------------------------------------------------------------------------
   function fresh(news) {
     if (news.now) A.setServerNow(news.now);
-    const element = document.getElementById("fresh");
-    if (element) freshness = news;
+    freshness = news;
     ages();
   }
+  let oldOnes = null;
   function ages() {
     const now = A.now() / 1000;
     let moved = false;
-    document.querySelectorAll("li[data-id], #live-part[data-host]").forEach(function (row) {
+    document.querySelectorAll("li[data-id], [data-host]").forEach(function (row) {
       const id = row.dataset.id || row.dataset.host;
       const seen = freshness.ids[id];
       const age = seen ? now - seen[0] : null;
@@ -225,6 +228,15 @@
       }
     });
     if (moved) counts();
+    let old = freshness.known ? 0 : -1;
+    for (const [at, limit] of Object.values(freshness.ids)) if (now - at > limit) old += 1;
+    // What is shown in other words than rows (helpdesk, a wall screen, a server) is fetched anew when something goes stale.
+    if (oldOnes !== null && old !== oldOnes) {
+      window.htmx.trigger(body, "a365:rows");
+      const list = document.getElementById("list");
+      if (list && list.dataset.filtered) refetchList();
+    }
+    oldOnes = old;
     const asOf = document.getElementById("as-of");
     if (asOf && freshness.sweep) asOf.textContent = A.clock(freshness.sweep * 1000);
   }

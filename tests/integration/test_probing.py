@@ -45,9 +45,20 @@ def ucc(port: int, **changes: float) -> Check:
     return Check(f"ucc:{number}:{number}", CheckKind.UCC, "UCC", ADDRESS, port, server_id=number, **changes)  # type: ignore[arg-type]
 
 
-def web(port: int, timeout_s: float = 2.0, path: str = "/") -> list[Check]:
+def web(port: int, timeout_s: float = 2.0, path: str = "/", expected_text: str = "") -> list[Check]:
     return [
-        Check(f"{kind.value}:1:1", kind, "web", ADDRESS, port, host=HOST, path=path, server_id=1, timeout_s=timeout_s)
+        Check(
+            f"{kind.value}:1:1",
+            kind,
+            "web",
+            ADDRESS,
+            port,
+            host=HOST,
+            path=path,
+            server_id=1,
+            timeout_s=timeout_s,
+            expected_text=expected_text,
+        )
         for kind in (CheckKind.WEB, CheckKind.CERT)
     ]
 
@@ -288,6 +299,32 @@ def test_each_web_answer_has_its_cause(authority: Authority, answer: bytes, caus
         result = ask(*web(port))["web:1:1"]
     assert result.cause is cause
     assert result.ok is (cause is Cause.OK)
+
+
+def page(body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
+@pytest.mark.parametrize(
+    ("answer", "cause"),
+    [
+        (page("<title>Attendant für alle</title>".encode()), Cause.OK),
+        (page("<title>Attendant für alle</title>".encode("latin-1")), Cause.OK),
+        (page(b"x" * 60_000 + "Attendant für alle".encode()), Cause.OK),
+        (page(b"<title>IIS Windows Server</title>"), Cause.WRONG_ANSWER),
+        (page(b""), Cause.WRONG_ANSWER),
+        (page(b"x" * 70_000 + "Attendant für alle".encode()), Cause.WRONG_ANSWER),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\ncut off", Cause.WRONG_ANSWER),
+        (reply("401 Unauthorized"), Cause.OK),
+        (reply("503 Service Unavailable"), Cause.HTTP_STATUS),
+    ],
+)
+def test_a_page_that_must_hold_a_text_is_bad_without_it(authority: Authority, answer: bytes, cause: Cause) -> None:
+    with web_server(authority.context(HOST), answer) as port:
+        result = ask(*web(port, expected_text="Attendant für alle"))["web:1:1"]
+    assert result.cause is cause
+    if cause is Cause.WRONG_ANSWER:
+        assert "Attendant für alle" in result.sentence or "HTTP" in result.sentence
 
 
 def test_a_slow_web_server_times_out_but_its_certificate_was_seen(authority: Authority) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from dnsops import target_health
-from pools import services as pools_services
-from pools.models import DedicatedHostname
+from pools import live, services as pools_services
+from pools.models import CheckState, DedicatedHostname
 from pools.probing.result import Cause, ProbeResult
 from pools.specs import Check
 from tests.factories import make_pair
@@ -96,3 +98,37 @@ def test_what_was_not_answered_is_not_known(hostname: DedicatedHostname, monkeyp
     found = target_health.probe(checks(hostname), timeout_s=1)
     assert {check.ok for check in found} == {None}
     assert target_health.problem_of(found).endswith("not answered in time.")
+
+
+def good_since(hostname: DedicatedHostname, **changed: object) -> None:
+    server = hostname.targets.get(order=2).server
+    for check in checks(hostname):
+        CheckState.objects.create(
+            key=check.key, kind=check.kind.value, label=check.label, server=server, hostname_id=check.hostname_id,
+            health="up", since=timezone.now() - timedelta(minutes=10), **changed,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(("age_s", "known"), [(1.0, True), (12.0, True), (13.0, False), (None, False)])
+def test_what_nobody_looked_at_lately_is_not_healthy(
+    hostname: DedicatedHostname, monkeypatch: pytest.MonkeyPatch, age_s: float | None, known: bool
+) -> None:
+    good_since(hostname)
+    oldest = {} if age_s is None else {hostname.pk: time.time() - age_s}
+    monkeypatch.setattr(live, "freshness", lambda: live.Freshness(True, oldest, dict.fromkeys(oldest, 5.0)))
+    found = target_health.healthy_for(hostname.targets.get(order=2).aim, hostname)
+    assert (found is not None) is known
+    if found is not None:
+        assert found >= timedelta(minutes=10)
+
+
+def test_with_the_broker_lost_nothing_is_healthy(hostname: DedicatedHostname) -> None:
+    good_since(hostname)
+    assert target_health.healthy_for(hostname.targets.get(order=2).aim, hostname) is None
+
+
+def test_what_flaps_is_not_healthy(hostname: DedicatedHostname, monkeypatch: pytest.MonkeyPatch) -> None:
+    good_since(hostname, flapping=True)
+    now = {hostname.pk: time.time()}
+    monkeypatch.setattr(live, "freshness", lambda: live.Freshness(True, now, dict.fromkeys(now, 5.0)))
+    assert target_health.healthy_for(hostname.targets.get(order=2).aim, hostname) is None

@@ -13,7 +13,7 @@ from pytest_django import Settings
 from a365admin import banners, stream
 from a365admin.accounts.models import Role
 from pools import helpdesk, live, overview
-from pools.models import DedicatedHostname, HostnameStatus
+from pools.models import CheckState, DedicatedHostname, HostnameStatus
 from tests.factories import UserFactory, make_pair
 from tests.unit.dnsops.world import World, build
 
@@ -29,6 +29,7 @@ class Broker:
     known: bool = True
     ages: dict[int, float] = field(default_factory=dict)
     words: dict[str, str] = field(default_factory=dict)
+    old_checks: set[str] = field(default_factory=set)
 
     def freshness(self) -> live.Freshness:
         """As ``live.freshness``."""
@@ -37,6 +38,12 @@ class Broker:
         ids = list(DedicatedHostname.objects.values_list("pk", flat=True))
         now = time.time()
         return live.Freshness(True, {pk: now - self.ages.get(pk, 1.0) for pk in ids}, dict.fromkeys(ids, 5.0), now)
+
+    def latest(self, shards: int) -> dict[str, live.Latest]:
+        """As ``live.latest``: every check was asked just now, those of ``old_checks`` long ago."""
+        now = time.time()
+        rows = CheckState.objects.values_list("key", "health")
+        return {key: live.Latest(now - 60.0 * (key in self.old_checks), health, 0, 1.0) for key, health in rows}
 
     def liveness(self) -> live.Liveness:
         """As ``live.system_liveness``."""
@@ -50,6 +57,7 @@ def forget() -> None:
     helpdesk.forget_kept()
     stream.forget_kept()
     banners.liveness.forget()
+    banners.doubts.forget()
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +65,7 @@ def broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Broker]:
     """A broker in memory."""
     broker = Broker()
     monkeypatch.setattr(live, "freshness", broker.freshness)
+    monkeypatch.setattr(live, "latest", broker.latest)
     monkeypatch.setattr(live, "system_liveness", broker.liveness)
     forget()
     yield broker

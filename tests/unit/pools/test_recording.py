@@ -190,3 +190,58 @@ def test_the_number_of_queries_of_a_change_does_not_depend_on_the_number_of_host
     estate = Estate()
     with django_assert_max_num_queries(25):
         estate.sweep()
+
+
+def alternate(estate: Estate, dead: str, times: int) -> None:
+    for _ in range(times):
+        estate.sweep(bad=dead)
+        estate.sweep()
+
+
+def test_a_check_that_flaps_is_told_once_counts_as_degraded_and_costs_no_rows(
+    estate: Estate, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    estate.sweep()
+    dead = f"ucc:{estate.primary.pk}:"
+    alternate(estate, dead, 4)
+    row = CheckState.objects.filter(key__startswith=dead).first()
+    assert row is not None
+    assert (row.health, row.settled, row.flapping) == ("degraded", "up", True)
+    assert "good and bad results alternate (bad: refused" in row.sentence
+    assert (estate.status().health, "flapping" in estate.status().phrase) == ("degraded", True)
+    with django_assert_num_queries(0):
+        alternate(estate, dead, 8)
+    told = HealthTransition.objects.filter(check_key=row.key).values_list("old", "new")
+    assert list(told) == [("up", "degraded"), ("unknown", "up")]
+
+
+def test_a_check_that_flapped_is_up_again_once_it_is_steady(estate: Estate) -> None:
+    estate.sweep()
+    alternate(estate, f"ucc:{estate.primary.pk}:", 8)
+    for _ in range(20):
+        estate.sweep()
+    assert estate.status().health == "up"
+    assert not CheckState.objects.filter(flapping=True).exists()
+
+
+def test_a_check_that_flapped_and_then_stays_down_is_down_at_the_sixth_bad_result(estate: Estate) -> None:
+    estate.sweep()
+    dead = f"ucc:{estate.primary.pk}:"
+    alternate(estate, dead, 8)
+    for _ in range(5):
+        estate.sweep(bad=dead)
+    assert estate.status().health == "degraded"
+    estate.sweep(bad=dead)
+    assert (estate.status().health, estate.status().situation) == ("down", "no_data")
+
+
+def test_a_restart_does_not_forget_that_a_check_flaps(estate: Estate) -> None:
+    estate.sweep()
+    dead = f"ucc:{estate.primary.pk}:"
+    alternate(estate, dead, 8)
+    before = HealthTransition.objects.count()
+    estate.recorder = Recorder(0, 1)
+    estate.recorder.load(estate.checks, fence=2)
+    estate.sweep(bad=dead, fence=2)
+    estate.sweep(fence=2)
+    assert (HealthTransition.objects.count(), estate.status().health) == (before, "degraded")
