@@ -14,7 +14,7 @@ from a365admin.audit.models import Outcome as AuditOutcome
 from dnsops import asking, target_health, wiring
 from dnsops.conf import Conf, conf
 from dnsops.lifecycle import ACTIVE, OperationKind, OperationState, StepKind, StepState
-from dnsops.models import ExpectedAnswer, FailoverOperation, NameServer, UpdateKey, Zone
+from dnsops.models import ExpectedAnswer, FailoverOperation, UpdateKey, Zone
 from dnsops.plan import (
     ANY,
     Aim,
@@ -28,14 +28,11 @@ from dnsops.plan import (
     build_failover_plan,
     build_put_right_plan,
     digest_of,
-    zone_of,
 )
 from dnsops.providers.base import Endpoint, OutcomeKind
 from dnsops.safety import Finding, Level, OtherOperation, SafetyFacts, TargetCheck, evaluate
-from pools.health import CheckKind
 from pools.maintenance.reads import attach_covering
 from pools.models import DedicatedHostname, FailoverTarget, Server, VirtualService
-from pools.specs import Check
 
 # When a writer last accepted a zone's key (time.monotonic()): not asked twice between the preview and the click.
 _accepted: dict[tuple[int, UpdateKey | None, Endpoint], float] = {}
@@ -323,28 +320,3 @@ def other_operation(active: FailoverOperation | None) -> OtherOperation | None:
     if active is None:
         return None
     return OtherOperation(active.requested_by_name, active.to_text, active.state, superseding=only_waits(active))
-
-
-def dns_checks() -> list[Check]:
-    """One DNS check for each authoritative server of each dedicated hostname; the writer's has rank 0."""
-    interval_s = conf().dns_check_interval_s
-    servers: dict[str, list[NameServer]] = {}
-    for server in NameServer.objects.select_related("zone").order_by("-is_writer", "name"):
-        servers.setdefault(server.zone.name, []).append(server)
-    return [
-        Check(
-            key=f"dns:{server.pk}:{hostname.pk}",
-            kind=CheckKind.DNS,
-            label=f"{server.name}: {hostname.fqdn}",
-            address=server.address,
-            port=server.port,
-            host=hostname.fqdn,
-            record_type=hostname.record_type,
-            hostname_id=hostname.pk,
-            interval_s=interval_s,
-            name_server=server.name,
-            rank=rank,
-        )
-        for hostname in DedicatedHostname.objects.only("pk", "fqdn", "record_type")
-        for rank, server in enumerate(servers.get(zone_of(hostname.fqdn, servers), []))
-    ]

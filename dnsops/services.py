@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dnsops.adopting import adopt_drift, drift_digest, open_drift, remedy_of
 from dnsops.asking_again import ask_resolvers_again, retry_verification
-from dnsops.gathering import Preflight, dns_checks, preflight
+from dnsops.gathering import Preflight, preflight
 from dnsops.handwork import say_done
 from dnsops.requesting import RequestRefused, cancel_operation, request_failover
 from dnsops.safety import Finding, Level
+from dnsops.standing_checks import dns_checks
 
 __all__ = [
     "Finding",

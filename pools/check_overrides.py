@@ -19,8 +19,8 @@ def _count(label: str, most: int, help_text: str) -> models.PositiveSmallInteger
 class CheckOverrides(models.Model):
     """Nullable fields; empty means: as its trusted application pool has it, else as the estate has it."""
 
-    check_ucc_interval_s = _count("UCC ports: asked every … seconds", INTERVAL_MAX_S, "1 to 3600; usually 5.")
-    check_ucc_timeout_s = _count("UCC ports: no answer after … seconds", TIMEOUT_MAX_S, "1 to 60; usually 2.")
+    check_ucc_interval_s = _count("UCC ports: asked every … seconds", INTERVAL_MAX_S, "1 to 3600; usually 1.5.")
+    check_ucc_timeout_s = _count("UCC ports: no answer after … seconds", TIMEOUT_MAX_S, "1 to 60; usually 1.5.")
     check_web_interval_s = _count("web services: asked every … seconds", INTERVAL_MAX_S, "1 to 3600; usually 10.")
     check_web_timeout_s = _count("web services: no answer after … seconds", TIMEOUT_MAX_S, "1 to 60; usually 4.")
     check_fall = _count("down after … bad results in a row", COUNT_MAX, "1 to 10; usually 3.")

@@ -150,6 +150,7 @@ class HostnameFacts:
     fqdn: str
     targets: tuple[TargetFacts, ...]
     dns: tuple[DnsFact, ...]
+    service: CheckFact = NEVER_ASKED  # through the hostname itself
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ class CheckKind(StrEnum):
     CERT = "cert"  # the certificate shown there: SAN, expiry; never DOWN, at most DEGRADED
     DNS = "dns"  # one authoritative server's answer for one hostname
     VIP = "vip"  # TCP connect to a virtual service's VIP and port
+    SERVICE = "service"  # HTTPS GET through the hostname: at the address that its authoritative servers give
     BALANCER = "balancer"  # a load balancer's own statistics, read only: which real server it uses
 
 
@@ -46,6 +47,7 @@ class Situation(StrEnum):
     DNS_MISSING = "dns_missing"
     DNS_SILENT = "dns_silent"
     BOTH_ACTIVE = "both_active"  # two servers answer on UCC ports although one should
+    THROUGH_NAME = "through_name"  # its server works, but not under its name
     STANDBY_NOT_READY = "standby_not_ready"
     BEHIND_GREEN = "behind_green"  # the load balancer's check is green, and the web services behind it are dead
     CHECK_UCC_GONE = "check_ucc_gone"  # the health check's port closed on every real server, others open

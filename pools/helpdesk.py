@@ -79,6 +79,10 @@ _WORDS: Mapping[str, Words] = {
         "working, but we are looking at it",
         "If your screen stays empty, close the program and start it again; then I will log a ticket.",
     ),
+    Situation.THROUGH_NAME: Words(
+        "not working",
+        "We know about it. Programs do not reach the service. Restarting does not help.",
+    ),
     Situation.STANDBY_NOT_READY: Words("working", f"It works. {_RESTART}"),
     Situation.CERTIFICATE: Words(
         "working", "It works. If you see a security warning, do not click it away; I will log a ticket."

@@ -100,6 +100,7 @@ class TrustedApplicationPool(CheckOverrides):
         "path to ask of its servers",
         max_length=200,
         blank=True,
+        validators=[validate_path],
         help_text="Such as /Attendant. A server's own path, where it has one, comes first.",
     )
 
@@ -112,8 +113,6 @@ class TrustedApplicationPool(CheckOverrides):
     def clean(self) -> None:
         """Refuse a new next hop for an existing pool, and checks that cannot be."""
         self.clean_overrides()
-        if self.check_path:
-            _refuse_unless_a_path(self.check_path, "check_path")
         if self.pk and self.front_end_pool_id:
             before = (
                 TrustedApplicationPool.objects.filter(pk=self.pk).values_list("front_end_pool_id", flat=True).first()
@@ -125,11 +124,6 @@ class TrustedApplicationPool(CheckOverrides):
                         "Create a new pool and move its servers."
                     }
                 )
-
-
-def _refuse_unless_a_path(path: str, field: str) -> None:
-    if not path.startswith("/") or any(c in path for c in "\r\n ?#"):
-        raise ValidationError({field: f"A path starts with “/” and has no spaces, “?” or “#”; found “{path}”."})
 
 
 class Server(CheckOverrides):
@@ -161,7 +155,10 @@ class Server(CheckOverrides):
 
     def clean(self) -> None:
         """Require a path, and checks that can be."""
-        _refuse_unless_a_path(self.web_path, "web_path")
+        try:
+            validate_path(self.web_path)
+        except ValidationError as error:
+            raise ValidationError({"web_path": error.messages}) from error
         pool = getattr(self, "trusted_application_pool", None)
         self.clean_overrides(*([pool.overrides] if pool else []))
 

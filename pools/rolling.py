@@ -166,6 +166,7 @@ def read_facts(hostname_ids: Collection[int], latency_ms: Mapping[str, float]) -
             fqdn=hostname.fqdn,
             targets=tuple(reader.target(target, hostname.pk) for target in hostname.targets.all()),
             dns=reader.dns(dns.get(hostname.pk, [])),
+            service=reader.check(f"service:{hostname.pk}"),
         )
         for hostname in hostnames
     }

@@ -265,6 +265,9 @@ def _findings(facts: HostnameFacts, pointing: Pointing, standby: _Standby) -> li
         findings.append(Finding(health, verdict.situation, phrase, planned))
     if split and pointing.finding and pointing.active:
         findings.insert(0, pointing.finding)
+    if facts.service.bad and not split and not any(finding.health is Health.DOWN for finding in findings):
+        phrase = f"through its name it does not work: {facts.service.sentence}"
+        findings.append(Finding(Health.DOWN, Situation.THROUGH_NAME, phrase))
     both = _both_active(facts)
     if both:
         findings.append(both)

@@ -22,7 +22,8 @@ class Check:
     ``address`` and ``port`` are where
     it is asked. ``host`` is SNI and Host for web and cert, the name asked for DNS. ``name_server`` is the short name of
     the one asked for DNS, and ``rank`` its place (the writer first). ``interval_s``, ``timeout_s`` and ``retry_s``
-    (after a first failure) are seconds.
+    (after a first failure) are seconds. ``service:<hostname>`` asks through the hostname: ``ask_at`` are its
+    authoritative servers, ``known`` the addresses of its targets by their names.
     """
 
     key: str
@@ -46,6 +47,8 @@ class Check:
     virtual_service_id: int | None = None
     real_servers: tuple[tuple[str, str, str], ...] = ()
     health_check_port: int = 0
+    ask_at: tuple[tuple[str, int], ...] = ()
+    known: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,7 @@ WEB_TIMING = Timing(interval_s=10.0, timeout_s=4.0, retry_s=0.5)
 # The certificate is looked at in the connection of the web check: the same timing.
 CERT_TIMING = Timing(interval_s=10.0, timeout_s=4.0, retry_s=0.5, policy=Policy(rise=1, fall=2))
 VIP_TIMING = Timing(interval_s=5.0, timeout_s=2.0, retry_s=0.3)
+SERVICE_TIMING = Timing(interval_s=30.0, timeout_s=6.0, retry_s=1.0)
 # A load balancer's statistics are its own words, not a measurement: one answer is enough to believe them.
 BALANCER_TIMING = Timing(interval_s=3.0, timeout_s=2.0, retry_s=0.5, policy=Policy(rise=1, fall=2))
 TIMINGS: Mapping[CheckKind, Timing] = {
@@ -125,6 +129,7 @@ TIMINGS: Mapping[CheckKind, Timing] = {
     CheckKind.WEB: WEB_TIMING,
     CheckKind.CERT: CERT_TIMING,
     CheckKind.VIP: VIP_TIMING,
+    CheckKind.SERVICE: SERVICE_TIMING,
     CheckKind.BALANCER: BALANCER_TIMING,
 }
 

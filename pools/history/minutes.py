@@ -26,7 +26,7 @@ from pools.specs import Check
 
 log = logging.getLogger(__name__)
 
-GAP_S = 5.0
+GAP_S = 3.75
 """Results leave the probing loop several times a second; after so long a silence nobody was probing meanwhile."""
 
 

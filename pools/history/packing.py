@@ -19,8 +19,8 @@ from pools.health import Health
 
 MINUTE_S, SLOT_S, HOUR_S, DAY_S = 60, 300, 3600, 86_400
 SLOTS_OF_HOUR = HOUR_S // SLOT_S
-KNOWN_FROM_S = 50.0
-"""A minute counts wholly from so many seconds of probing: a result stays true for 2.5 intervals, 12.5 s at least."""
+KNOWN_FROM_S = 56.0
+"""A minute counts wholly from so many seconds of probing: between two windows of a worker nothing goes stale."""
 UNKNOWN_FROM_S = 30.0
 """For so long a slot must be unknown to be shown as such where nothing worse was seen: a worker's change is not."""
 

@@ -11,6 +11,7 @@ from pools.health import KNOCKS, CheckKind
 from pools.probing.balancer import ask_balancer
 from pools.probing.dns import ask_dns
 from pools.probing.result import Cause, ProbeResult, cause_of_errno, failed, timed_out
+from pools.probing.service import ask_service
 from pools.probing.tcp import Ended, TcpSweep, place
 from pools.probing.tls import contexts
 from pools.probing.web import ask_web
@@ -26,6 +27,8 @@ async def converse(check: Check, cert: Check | None, timeout_s: float, tls: Any)
         return [await ask_dns(check, timeout_s)]
     if check.kind is CheckKind.BALANCER:
         return [await ask_balancer(check, timeout_s)]
+    if check.kind is CheckKind.SERVICE:
+        return [await ask_service(check, tls, timeout_s)]
     if check.kind is CheckKind.CERT:
         return await ask_web(None, check, tls, timeout_s)
     return await ask_web(check, cert, tls, timeout_s)

@@ -32,7 +32,7 @@ from a365admin.lab.embedded import RunningLab, running_lab
 from a365admin.lab.seed import seed_estate
 from a365admin.testing.system_packages import find_command
 from dnsops import executor, services, tasks
-from dnsops.gathering import dns_checks
+from dnsops.standing_checks import dns_checks
 from dnsops.lifecycle import OperationKind
 from dnsops.models import FailoverOperation
 from pools.estate import estate_checks

@@ -21,7 +21,7 @@ from dnsops.providers.base import Outcome, OutcomeKind
 from dnsops.safety import Level
 from pools import live
 from pools.health import CheckKind, Health
-from pools.models import CheckState, DedicatedHostname
+from pools.models import CheckState, DedicatedHostname, FailoverTarget
 from pools.services import begin_maintenance
 from tests.unit.dnsops.world import FQDN, World, cname
 
@@ -403,13 +403,40 @@ def test_each_name_server_is_asked_about_each_hostname_of_its_zone(world: World)
     other = DedicatedHostname.objects.get(pk=world.hostname.pk)
     other.pk, other.fqdn = None, "a365web9.example.net"
     other.save()
-    checks = services.dns_checks()
+    checks = [check for check in services.dns_checks() if check.kind is CheckKind.DNS]
     assert {check.key for check in checks} == {
         f"dns:{server.pk}:{world.hostname.pk}" for server in NameServer.objects.all()
     }
-    assert {check.kind for check in checks} == {CheckKind.DNS}
     assert {check.record_type for check in checks} == {"CNAME"}
     assert [(check.name_server, check.rank) for check in checks] == [("dns1", 0), ("dns2", 1)]
+
+
+def test_each_hostname_is_asked_for_its_service_where_its_name_servers_say(world: World) -> None:
+    other = DedicatedHostname.objects.get(pk=world.hostname.pk)
+    other.pk, other.fqdn = None, "a365web9.example.com"  # without a target there is nothing to reach
+    other.save()
+    (check,) = [check for check in services.dns_checks() if check.kind is CheckKind.SERVICE]
+    primary = world.hostname.targets.get(order=1).servers[0]
+    assert (check.key, check.host, check.port) == (
+        f"service:{world.hostname.pk}",
+        world.hostname.fqdn,
+        primary.web_port,
+    )
+    assert check.ask_at == tuple(NameServer.objects.order_by("-is_writer", "name").values_list("address", "port"))
+    assert (primary.fqdn, primary.address) in check.known
+
+
+def test_the_standing_checks_take_a_constant_number_of_queries(
+    world: World, django_assert_max_num_queries: Any
+) -> None:
+    primary = world.hostname.targets.get(order=1).servers[0]
+    for number in range(5):
+        other = DedicatedHostname.objects.get(pk=world.hostname.pk)
+        other.pk, other.fqdn = None, f"more{number}.example.com"
+        other.save()
+        FailoverTarget.objects.create(hostname=other, server=primary, order=1)
+    with django_assert_max_num_queries(6):
+        assert sum(check.kind is CheckKind.SERVICE for check in services.dns_checks()) == 6
 
 
 def test_a_preflight_takes_a_constant_number_of_queries(world: World, django_assert_max_num_queries: Any) -> None:

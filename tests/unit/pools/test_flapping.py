@@ -91,6 +91,11 @@ def test_six_bad_results_in_a_row_are_down_and_not_flapping() -> None:
     assert (flaps.flapping, shown(state.health, flaps)) == (False, DOWN)
 
 
+def test_one_bad_result_after_a_calm_while_does_not_end_it() -> None:
+    flaps = Flaps(0b11111 << 6, flapping=True)
+    assert followed_by(flaps, ALL_WELL, DOWN).flapping
+
+
 def test_good_results_end_it_only_with_the_window() -> None:
     state, flaps = walk(*[DOWN, UP] * 10)
     for count in range(1, 21):

@@ -119,7 +119,7 @@ def test_a_span_never_holds_more_seconds_than_it_has(moves: list[tuple[float, He
 
 
 @pytest.mark.parametrize(
-    ("covered_s", "share"), [(60, 1.0), (50, 1.0), (49.9, 49.9 / 60), (30, 0.5), (0, 0.0), (-3, 0)]
+    ("covered_s", "share"), [(60, 1.0), (56, 1.0), (55.9, 55.9 / 60), (30, 0.5), (0, 0.0), (-3, 0)]
 )
 def test_a_minute_counts_as_far_as_it_was_probed(covered_s: float, share: float) -> None:
     assert packing.known_share(covered_s) == pytest.approx(share)

@@ -18,7 +18,7 @@ from pools.importing.yaml_format import write_yaml
 from pools.models import Server, TrustedApplicationPool
 from pools.services import estate_checks
 from pools.specs import CERT_TIMING, TIMINGS, UCC_TIMING, WEB_TIMING, Check
-from pools.timing import NOTHING, Overrides, layered, problem_of, timing_of
+from pools.timing import NOTHING, Overrides, Timing, layered, problem_of, timing_of
 from tests.factories import UserFactory, make_pair
 
 STATED = st.builds(
@@ -70,7 +70,7 @@ def test_ucc_ports_and_web_services_have_timings_of_their_own() -> None:
 def test_a_timeout_that_outlasts_the_interval_is_refused_at_the_field_that_was_stated(
     own: Overrides, field: str | None
 ) -> None:
-    found = problem_of(own, TIMINGS.__getitem__)
+    found = problem_of(own, lambda kind: Timing(5, 2, 0.1) if kind is CheckKind.UCC else Timing(10, 4, 0.1))
     assert (found[0] if found else None) == field
 
 

@@ -42,6 +42,31 @@ def verdict(*targets: ServerFacts, dns: tuple[DnsFact, ...] = ON_1) -> HostnameV
     return roll_up_hostname(HostnameFacts("a365web1.x", targets or (server(1), server(2)), dns))
 
 
+def through_the_name(check: CheckFact, *targets: ServerFacts, dns: tuple[DnsFact, ...] = ON_1) -> HostnameVerdict:
+    return roll_up_hostname(HostnameFacts("a365web1.x", targets or (server(1), server(2)), dns, check))
+
+
+def test_a_service_that_works_everywhere_but_under_its_name_is_down() -> None:
+    found = through_the_name(SILENT)
+    assert (found.health, found.situation) == (Health.DOWN, Situation.THROUGH_NAME)
+    assert found.phrase == "through its name it does not work: no answer within 2 s"
+
+
+@pytest.mark.parametrize("check", [UP, NEW, CUT_OFF, CheckFact(Health.DEGRADED, "ok", "flapping")])
+def test_a_service_of_which_nothing_bad_is_known_changes_nothing(check: CheckFact) -> None:
+    assert through_the_name(check) == verdict()
+
+
+def test_what_is_wrong_with_the_server_itself_is_not_said_twice() -> None:
+    found = through_the_name(REFUSED, server(1, web=ERROR), server(2))
+    assert (found.situation, "through its name" in found.phrase) == (Situation.SCREENS_DEAD, False)
+
+
+def test_while_name_servers_disagree_one_address_says_nothing_of_all_clients() -> None:
+    split = (says("dns1", "srv1.x."), says("dns2", "srv2.x."))
+    assert through_the_name(REFUSED, dns=split).situation is Situation.DNS_SPLIT
+
+
 def test_all_is_well() -> None:
     assert verdict() == HostnameVerdict(
         Health.UP, Situation.WORKING, "", 1, "srv1.x", 2, True, "", on_primary=True, latency_ms=12.5
