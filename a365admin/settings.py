@@ -144,6 +144,9 @@ def _database() -> dict[str, object]:
         config["TEST"] = {"NAME": str(VAR / "suite.sqlite3")}
     else:
         config["CONN_HEALTH_CHECKS"] = True
+        # A host that is gone must not hold a page, a worker or a command in a terminal for minutes.
+        options: dict[str, object] = {"connect_timeout": 5}
+        config["OPTIONS"] = options | dict(config.get("OPTIONS") or {})  # type: ignore[call-overload]
     return config
 
 
@@ -272,6 +275,14 @@ DNSOPS = {
     "max_ttl_wait_s": env.float("A365_MAX_TTL_WAIT_S", 300.0),
 }
 
+# Break-glass (docs/failover.md): the sealed bundle, the key that seals it, the journal of what was done without us.
+_breakglass = VAR / "breakglass"
+BREAKGLASS = {
+    "bundle": Path(env.str("A365_BREAKGLASS_BUNDLE", str(_breakglass / "bundle.json"))),
+    "key": Path(env.str("A365_BREAKGLASS_KEY", str(_breakglass / "key"))),
+    "journal": Path(env.str("A365_BREAKGLASS_JOURNAL", str(_breakglass / "journal.jsonl"))),
+}
+
 # Probing. ``shards``: as many workers as can share the checks; ``window_s``: how long a task probes before it hands
 # over; ``ca_file``: trusted authorities (PEM) for the chains of the servers' certificates, "" for not checking chains.
 _shards, _window_s, _ca_file = env.int("A365_SHARDS", 1), env.float("A365_WINDOW_S", 20.0), env.str("A365_CA_FILE", "")
@@ -311,6 +322,8 @@ for _name, _path in CLIENT_PATHS.items():
 
 # Who says what has to be checked. Composed here, so that pools need not know dnsops.
 CHECK_SOURCES = ["pools.services.estate_checks", "dnsops.services.dns_checks"]
+# Who is told, in the process that made it, that the estate has changed: () -> None; they never raise.
+ESTATE_LISTENERS = ["dnsops.breakglass.keeping.refresh"]
 # Who tells the estate's pages what is being switched, and by whom: () -> dict[hostname id, OperationNote].
 OPERATIONS_SOURCE = "dnsops.pages.recent_operations"
 # Who tells when a hostname was switched: (hostname id, since) -> list[Switch].

@@ -11,6 +11,7 @@ from django.utils import timezone
 from a365admin.audit import services as audit
 from a365admin.audit.models import Outcome as AuditOutcome
 from dnsops import asking, verify, wiring
+from dnsops.breakglass import keeping
 from dnsops.checkpoints import checkpoint
 from dnsops.claims import Claim, assert_may_end
 from dnsops.conf import conf
@@ -168,6 +169,7 @@ class Ending:
         live.bump_and_publish(hostname_ids={hostname_id}, operations={str(self.operation.pk)})
         servers = self.zone.name_servers.all() if self.zone else []
         pools_services.ask_now([f"dns:{server.pk}:{hostname_id}" for server in servers])
+        keeping.refresh()
 
 
 def write_of(row: DnsChange) -> Write:

@@ -156,9 +156,13 @@ def targets_of(hostname: DedicatedHostname, rows: list[FailoverTarget] | None = 
     if rows is None:
         rows = list(hostname.targets.with_aims().order_by("order"))
     attach_covering(server for row in rows for server in row.servers)
-    return tuple(
-        Target(t.server_id or 0, t.name, t.fqdn, t.address, t.order, t.virtual_service_id or 0, t.in_maintenance)
-        for t in rows
+    return tuple(map(target_of, rows))
+
+
+def target_of(row: FailoverTarget) -> Target:
+    """A target, as a plan is made with; its servers' maintenance has been read (``attach_covering``)."""
+    return Target(
+        row.server_id or 0, row.name, row.fqdn, row.address, row.order, row.virtual_service_id or 0, row.in_maintenance
     )
 
 

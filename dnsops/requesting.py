@@ -53,13 +53,14 @@ def request_failover(
     forced: bool = False,
     typed_hostname: str = "",
     to_virtual_service_id: int = 0,
+    tell: bool = True,
 ) -> FailoverOperation:
     """Plan again, compare with what was shown, insert a PENDING operation and tell the workers.
 
     The target is the server or the virtual service of that id; 0 and 0: the best standby, or the primary.
     The same ``idempotency_key`` gives the same operation again (a double click): the first one makes the second one's
     plan stale, and where it does not, the key is unique in the database. Raises RequestRefused; a refusal is in the
-    audit log.
+    audit log. ``tell`` False: no worker is told, for the caller carries it out.
     """
     request = {"kind": kind.value, "to_server_id": to_server_id, "ticket": ticket, "forced": forced}
     if to_virtual_service_id:
@@ -78,6 +79,7 @@ def request_failover(
             ticket=ticket.strip(),
             idempotency_key=idempotency_key,
             overridden=overridden,
+            tell=tell,
         )
     except RequestRefused as found_wrong:
         known, refused = _after_all(found_wrong, idempotency_key, user, hostname)
@@ -163,7 +165,14 @@ def _judge(found: Preflight, digest: str, *, forced: bool) -> list[str]:
 
 
 def _insert(
-    found: Preflight, *, user: User, reason: str, ticket: str, idempotency_key: str, overridden: list[str]
+    found: Preflight,
+    *,
+    user: User,
+    reason: str,
+    ticket: str,
+    idempotency_key: str,
+    overridden: list[str],
+    tell: bool,
 ) -> FailoverOperation:
     """One transaction: the operation, its steps, the audit entry; after it, the message."""
     operation = _new_operation(
@@ -186,7 +195,7 @@ def _insert(
             # The rows' version rises in this transaction: afterwards it would make the worker wait for the database.
             version = live.mark_changed({operation.hostname_id})
             _audit_request(operation, found)
-            transaction.on_commit(lambda: _tell(operation, version))
+            transaction.on_commit(lambda: _tell(operation, version, workers=tell))
     except IntegrityError:
         known = _same_click(idempotency_key, user, found.hostname)
         if known is not None:
@@ -217,7 +226,7 @@ def _new_operation(
         ticket=ticket[:60],
         forced=bool(overridden),
         overridden=overridden,
-        requested_by=user,
+        requested_by=user if user.pk else None,
         requested_by_name=str(user)[:150],
         request_id=acting().request_id,
         idempotency_key=idempotency_key,
@@ -263,9 +272,9 @@ def _audit_request(operation: FailoverOperation, found: Preflight) -> None:
     )
 
 
-def _tell(operation: FailoverOperation, version: int) -> None:
+def _tell(operation: FailoverOperation, version: int, *, workers: bool) -> None:
     """After the commit: nudge a worker, then the pages. A lost broker is said on the operation's page."""
-    if not tasks.nudge(str(operation.pk)):
+    if workers and not tasks.nudge(str(operation.pk)):
         waiting = FailoverOperation.objects.filter(pk=operation.pk, state=OperationState.PENDING.value)
         waiting.update(result=BROKER_LOST)
         operation.result = BROKER_LOST

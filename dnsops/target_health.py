@@ -10,20 +10,15 @@ from django.db.models import Q
 from django.utils import timezone
 
 from dnsops.behind_vip import counting_checks, through_vip
-from dnsops.safety import TargetCheck, TargetCheckKind
+from dnsops.safety import TargetCheck
+from dnsops.target_checks import KINDS, judged, problem_of
 from pools import live, services as pools_services
 from pools.estate import spec_of
 from pools.health import KNOCKS, CheckKind, Health
 from pools.models import CheckState, DedicatedHostname, Server, TrustedApplication, VirtualService
-from pools.probing.result import ProbeResult
 from pools.specs import ApplicationSpec, Check, Estate, HostnameSpec, ServerSpec, checks_of as estate_checks_of
 
-KINDS = {
-    CheckKind.VIP: TargetCheckKind.VIP,
-    CheckKind.UCC: TargetCheckKind.UCC,
-    CheckKind.WEB: TargetCheckKind.WEB,
-    CheckKind.CERT: TargetCheckKind.CERTIFICATE,
-}
+__all__ = ["KINDS", "checks_of", "healthy_for", "probe", "probe_each", "problem_of", "stored"]
 
 
 def checks_of(aim: Server | VirtualService, hostname: DedicatedHostname) -> list[Check]:
@@ -72,7 +67,7 @@ def probe_each(checks: list[Check], *, timeout_s: float, good_for_s: float = 0.0
     """
     again = {check: kept for check in checks if (kept := _still_good(check, good_for_s)) is not None}
     results = pools_services.probe_now([check for check in checks if check not in again], timeout_s)
-    found = [again.get(check) or _judged(check, results.get(check.key)) for check in checks]
+    found = [again.get(check) or judged(check, results.get(check.key)) for check in checks]
     if len(_good) > _KEPT:
         _good.clear()
     then = time.monotonic()
@@ -93,14 +88,6 @@ def _still_good(check: Check, good_for_s: float) -> TargetCheck | None:
     return replace(found, age_s=age_s)
 
 
-def _judged(check: Check, result: ProbeResult | None) -> TargetCheck:
-    kind = KINDS[check.kind]
-    if result is None:
-        return TargetCheck(kind, check.label, None, "not answered in time")
-    age_s = max(time.time() - result.at, 0.0)
-    return TargetCheck(kind, check.label, result.ok, result.sentence, degraded=result.degraded, age_s=age_s)
-
-
 def stored(aim: Server | VirtualService, hostname: DedicatedHostname) -> tuple[TargetCheck, ...]:
     """What the standing checks say, with its age; not known where the live store is lost."""
     fresh = live.freshness()
@@ -116,12 +103,6 @@ def stored(aim: Server | VirtualService, hostname: DedicatedHostname) -> tuple[T
         )
         for state in _states(aim, hostname)
     )
-
-
-def problem_of(found: tuple[TargetCheck, ...]) -> str:
-    """What is wrong, in a sentence; "" where everything works."""
-    bad = [f"{check.label}: {check.sentence}".rstrip(".") for check in found if not check.ok]
-    return "; ".join(bad) + "." if bad else ""
 
 
 def healthy_for(aim: Server | VirtualService, hostname: DedicatedHostname) -> timedelta | None:

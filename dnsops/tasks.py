@@ -12,6 +12,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from dnsops import claims, drifting, executor, site_driver, warming
+from dnsops.breakglass import importing, keeping
 from dnsops.move_models import SiteMoveMember
 from pools import live
 
@@ -57,12 +58,17 @@ def carry_on_move(move_id: str) -> None:
 
 @shared_task(name="dnsops.tasks.sweep_operations")
 def sweep_operations() -> None:
-    """Nudge what nobody works on: pending without a message, or left by a worker that died. A sign of life, too."""
+    """Nudge what nobody works on: pending without a message, or left by a worker that died. A sign of life, too.
+
+    Then what else has to be looked after: the break-glass journal, and the bundle.
+    """
     live.mark_alive("operations")
     for operation_id in claims.due(timezone.now(), pending_for_s=NUDGE_PENDING_AFTER_S):
         nudge(operation_id)
     for move_id in site_driver.due_moves(timezone.now()):
         nudge_move(move_id)
+    importing.take_in_new()
+    keeping.keep_fresh()
 
 
 def nudge_move(move_id: str) -> bool:

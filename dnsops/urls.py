@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from dnsops import dns_views, move_views, views
+from dnsops import dns_views, move_views, sheet_views, views
 
 app_name = "dnsops"
 urlpatterns = [
@@ -12,6 +12,8 @@ urlpatterns = [
     path("hostnames/<str:fqdn>/drift/adopt/", dns_views.adopt, name="adopt"),
     path("hostnames/<str:fqdn>/readiness/", views.readiness, name="readiness"),
     path("hostnames/<str:fqdn>/timeline/", views.timeline, name="timeline"),
+    path("hostnames/<str:fqdn>/sheet/", sheet_views.sheet, name="sheet"),
+    path("operations/sheets/", sheet_views.sheets, name="sheets"),
     path("operations/", views.operations, name="operations"),
     path("operations/<uuid:pk>/", views.operation, name="operation"),
     path("operations/<uuid:pk>/cancel/", views.cancel, name="cancel"),

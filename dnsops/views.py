@@ -157,6 +157,7 @@ def operations(request: HttpRequest) -> HttpResponse:
         "show": show,
         "q": query,
         "choices": choices,
+        "may_fail_over": may(request.user, Capability.FAILOVER),
     }
     return render(request, f"dnsops/operations.html{'#list-part' if _wants_part(request) else ''}", context)
 

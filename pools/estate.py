@@ -86,8 +86,10 @@ def estate_changed() -> None:
     """Say that servers, UCCs, hostnames, zones or name servers changed: checks are read anew within a second.
 
     Call it after the commit (``transaction.on_commit(estate_changed)``). With the broker lost the workers find out by
-    themselves, within a minute.
+    themselves, within a minute. ``settings.ESTATE_LISTENERS`` are told.
     """
+    for path in settings.ESTATE_LISTENERS:
+        cast("Callable[[], object]", import_string(path))()
     try:
         with redis_store.broker() as redis:
             redis.incr(VERSION_KEY)

@@ -19,6 +19,7 @@ ANSWER_TIMEOUT_S = 2.0
 _lock = threading.Lock()
 _client: redis.Redis | None = None
 _client_of: tuple[int, str] = (0, "")
+_given_up = False
 
 
 class BrokerLost(Exception):  # noqa: N818 (it is a state of the world, and reads as one)
@@ -38,9 +39,25 @@ def client() -> redis.Redis:
         return _client
 
 
+def do_without_if_lost() -> bool:
+    """For a command in a terminal: look once whether Redis answers; where not, this process does not wait for it again.
+
+    Returns whether it answers.
+    """
+    global _given_up  # noqa: PLW0603 (as above)
+    try:
+        with broker() as redis:
+            redis.ping()
+    except BrokerLost:
+        _given_up = True
+    return not _given_up
+
+
 @contextmanager
 def broker() -> Iterator[redis.Redis]:
     """Give the client; raise BrokerLost for everything that Redis cannot do."""
+    if _given_up:
+        raise BrokerLost("The broker (Redis) did not answer when this command began.")
     try:
         yield client()
     except (redis.RedisError, OSError) as error:

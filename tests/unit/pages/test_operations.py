@@ -8,13 +8,16 @@ import uuid
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from a365admin.accounts.models import Role
+from dnsops.breakglass import keeping
 from dnsops.lifecycle import OperationState
 from dnsops.models import FailoverOperation
-from tests.factories import FailoverOperationFactory, OperationStepFactory
+from tests.factories import DedicatedHostnameFactory, FailoverOperationFactory, OperationStepFactory
 from tests.unit.dnsops.world import World, cname
 from tests.unit.pages.conftest import SignIn
 
@@ -261,3 +264,29 @@ def test_saying_that_it_is_done_is_a_post_for_operators(sign_in: SignIn, waiting
     page = browser.post(url, follow=True).content.decode()
     assert "no longer waits for anybody" in page
     assert browser.post(reverse("dnsops:done-by-hand", args=[uuid.uuid4()])).status_code == 404
+
+
+def test_the_offline_sheet_holds_the_commands_and_is_for_who_may_fail_over(sign_in: SignIn, world: World) -> None:
+    url = reverse("dnsops:sheet", args=[world.hostname.fqdn])
+    page = html.unescape(sign_in(Role.OPERATOR).get(url).content.decode())
+    assert "update add a365web1.example.com. 60 CNAME srv2.example.com." in page
+    assert "dig @10.53.0.1" in page
+    assert sign_in(Role.HELPDESK).get(url).status_code == 403
+    assert sign_in(Role.OPERATOR).post(url).status_code == 405
+    assert sign_in(Role.OPERATOR).get(reverse("dnsops:sheet", args=["other.example.com"])).status_code == 404
+
+
+def test_all_sheets_are_one_page(sign_in: SignIn, world: World) -> None:
+    url = reverse("dnsops:sheets")
+    assert world.hostname.fqdn in sign_in(Role.OPERATOR).get(url).content.decode()
+    assert sign_in(Role.HELPDESK).get(url).status_code == 403
+
+
+def test_the_sheets_and_the_bundle_cost_no_more_queries_for_more_hostnames(
+    world: World, django_assert_num_queries: Any
+) -> None:
+    with CaptureQueriesContext(connection) as one:
+        keeping.collect()
+    DedicatedHostnameFactory.create_batch(3)
+    with django_assert_num_queries(len(one)):
+        assert len(keeping.collect().hostnames) == 4
