@@ -97,6 +97,17 @@ def read(path: Path, key: bytes) -> list[Line]:
     return _read(data.splitlines(), key, path)[0]
 
 
+def broken_off(lines: Iterable[Line], hostname: str) -> Line | None:
+    """The beginning of the last attempt on this hostname, where it has no end; None where it has, or there is none."""
+    last: Line | None = None
+    for line in lines:
+        if line.event == "began" and line.content["plan"]["hostname"] == hostname:
+            last = line
+        elif line.event == "ended" and last is not None and line.run == last.run:
+            last = None
+    return last
+
+
 def in_use(path: Path) -> bool:
     """Whether an attempt is under way that writes this journal."""
     try:

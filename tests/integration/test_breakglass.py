@@ -141,7 +141,7 @@ def test_killed_at_any_point_the_journal_tells_the_truth_and_doing_it_again_chan
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30, check=True
     ).stdout.strip()
     # Found as desired there is nothing to do; otherwise it is done now.
-    assert "already on SRV2" in again if sent else again == "succeeded"
+    assert ("already points at SRV2" in again) if sent else (again == "succeeded"), again
     assert [says(endpoint) for endpoint in endpoints(machine.lab)] == ["SRV2", "SRV2"]
     assert serial(machine.lab) == before + 1
 

@@ -17,7 +17,7 @@ from a365admin.management.terminal import confirmed, count_down, who
 from dnsops.breakglass import files, looking
 from dnsops.breakglass.acting import Attempt
 from dnsops.breakglass.bundle import Bundle, BundleError
-from dnsops.breakglass.journal import Journal, JournalError
+from dnsops.breakglass.journal import Journal, JournalError, broken_off, read
 from dnsops.lifecycle import OperationState
 from dnsops.safety import Level, Rule
 from dnsops.terminal import CODES, ExitCode, answer_lines, finding_lines, not_forced, plan_lines
@@ -87,6 +87,14 @@ class Command(BaseCommand):
             raise CommandError("--reason: found nothing, expected why this is done. It is kept in the journal.")
         bundle, key = self._bundle()
         hostname = bundle.hostname(options["hostname"])
+        begun = broken_off(read(settings.BREAKGLASS["journal"], key), hostname.fqdn)
+        if begun is not None and not options["to"]:
+            to = begun.content["plan"]["to_server"]
+            self.stdout.write(
+                f"An attempt to move {hostname.fqdn} to {to} broke off at {begun.at[:19]} UTC, and may have been made. "
+                f"Say with --to where it shall be, for example --to {to}. Nothing was changed."
+            )
+            return ExitCode.REFUSED
         seen = looking.look(bundle, hostname, to=options["to"])
         if not self._show(bundle, seen, options):
             return ExitCode.REFUSED

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dnsops.breakglass.journal import Journal, JournalError, Line, in_use, read
+from dnsops.breakglass.journal import Journal, JournalError, Line, broken_off, in_use, read
 from tests.unit.breakglass.samples import KEY
 
 
@@ -80,6 +80,20 @@ def test_a_last_line_that_was_cut_off_by_a_power_loss_is_left_out_and_the_next_i
     with Journal(path, KEY) as journal:
         journal.append(line("ended"))
     assert [found.event for found in read(path, KEY)] == ["began", "sending", "answered", "ended"]
+
+
+def test_an_attempt_without_an_end_is_the_last_one_of_its_hostname_only() -> None:
+    def began(run: str, hostname: str = "a") -> Line:
+        return Line(run, "began", "", {"plan": {"hostname": hostname}})
+
+    def ended(run: str) -> Line:
+        return Line(run, "ended", "", {})
+
+    assert broken_off([], "a") is None
+    assert broken_off([began("1"), ended("1")], "a") is None
+    assert broken_off([began("1"), began("2", "b"), ended("2")], "a") == began("1")
+    assert broken_off([began("1"), began("2"), ended("2")], "a") is None
+    assert broken_off([began("1"), ended("1"), began("2")], "a") == began("2")
 
 
 def test_only_one_attempt_at_a_time_writes_it(path: Path) -> None:
