@@ -29,7 +29,7 @@ from dnsops.providers.base import Endpoint, OutcomeKind, Provider
 from dnsops.safety import Finding, Level, Limits, Rule, SafetyFacts, TargetCheck, evaluate
 from dnsops.target_checks import judged
 from pools.health import KNOCKS
-from pools.probing.engine import ask_once, knock_once
+from pools.probing.asking import ask_once, knock_once
 from pools.specs import Check
 
 OLD_BUNDLE_S = 86_400.0
