@@ -30,6 +30,9 @@ CHECKPOINTS: tuple[str, ...] = (
 # Where a person makes the change, it comes by these instead of by those between the check and the reading back.
 BY_HAND_CHECKPOINTS: tuple[str, ...] = ("claimed", "asked_again", "check_recorded", "looked", "waiting_for_hand")
 
+CHECKPOINTS_OF_A_CLICK: tuple[str, ...] = ("row_written",)
+"""Between the row of an operation and the message that tells a worker of it."""
+
 
 def checkpoint(name: str) -> None:
     """Do nothing; in the test environment with ``A365_KILL_AT=name``, end this process with SIGKILL."""

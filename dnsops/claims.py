@@ -17,6 +17,9 @@ from dnsops.conf import conf
 from dnsops.lifecycle import OperationState, StepKind, StepState, may_follow, step_may_follow
 from dnsops.models import DnsChange, FailoverOperation, OperationStep
 
+CLOCKS_APART_S = 60.0
+"""By how much two machines' clocks may differ, in seconds: what is further off is a clock that was set."""
+
 
 class LeaseLostError(Exception):
     """Somebody else has this operation now, or it was cancelled. Stop at once and write nothing."""
@@ -79,7 +82,7 @@ def claim(operation_id: UUID | str, *, owner: str) -> Claim | None:
     now = timezone.now()
     lease_s = conf().lease_s
     ends = time.monotonic() + lease_s
-    free = Q(state=OperationState.PENDING.value) | Q(state=OperationState.RUNNING.value, lease_until__lte=now)
+    free = Q(state=OperationState.PENDING.value) | _let_go(now)
     free &= Q(together=False) | Q(written_at__isnull=False)  # all or nothing: only ``together`` may write it
     with transaction.atomic(savepoint=False):
         taken = FailoverOperation.objects.filter(free, pk=operation_id).update(
@@ -121,12 +124,24 @@ def end_wait_early(operation: FailoverOperation, *, sentence: str) -> bool:
     return True
 
 
+def _let_go(now: datetime) -> Q:
+    """Running, and nobody's: the lease has ended, or ends later than any lease can.
+
+    The latter is one from before a clock was set back; nobody must wait for that clock to catch up. Who holds it still,
+    if anybody, is stopped by the fence.
+    """
+    longest_s = max(conf().lease_s, conf().max_ttl_wait_s) + CLOCKS_APART_S
+    ended = Q(lease_until__lte=now) | Q(lease_until__gt=now + timedelta(seconds=longest_s))
+    return Q(state=OperationState.RUNNING.value) & ended
+
+
 def due(now: datetime, *, pending_for_s: float) -> list[str]:
-    """The ids of operations that nobody works on although somebody should."""
-    found = FailoverOperation.objects.filter(
-        Q(state=OperationState.PENDING.value, created_at__lte=now - timedelta(seconds=pending_for_s))
-        | Q(state=OperationState.RUNNING.value, lease_until__lte=now)
-    ).exclude(together=True, written_at__isnull=True)
+    """The ids of operations that nobody works on although somebody should; also after the clock was set back."""
+    waited = Q(created_at__lte=now - timedelta(seconds=pending_for_s))
+    waited |= Q(created_at__gt=now + timedelta(seconds=CLOCKS_APART_S))
+    found = FailoverOperation.objects.filter(Q(state=OperationState.PENDING.value) & waited | _let_go(now)).exclude(
+        together=True, written_at__isnull=True
+    )
     return [str(pk) for pk in found.values_list("pk", flat=True)]
 
 

@@ -208,7 +208,7 @@ class Execution(ByHand):
         strangers = [a for a in answers if a.answered and self.compare(a) is Seen.OTHER]
         if strangers and Rule.ANSWERS_AGREE.value not in self.operation.overridden:
             return f"The DNS servers disagree: {', '.join(f'{a.server} says {a.text}' for a in strangers)}. Look again."
-        return self._health_reason() if age_s > self.conf.probe_again_after_s else ""
+        return "" if 0 <= age_s <= self.conf.probe_again_after_s else self._health_reason()  # below 0: a clock was set
 
     def _health_reason(self) -> str:
         """After a wait in the queue: whether the target still works. A forced operation has been decided already."""
@@ -332,12 +332,19 @@ class Execution(ByHand):
                 return until
         until = datetime.fromisoformat(step.evidence["until"])
         left_s = (until - timezone.now()).total_seconds()
-        if left_s > 0:  # the clock may have jumped: never longer than what was planned
+        clock_set = left_s > float(step.evidence.get("waited_s", self.conf.max_ttl_wait_s)) + SHORT_WAIT_S
+        if left_s > 0:
             time.sleep(min(left_s, SHORT_WAIT_S))
         checkpoint("wait_over")
+        state, sentence = StepState.DONE, f"The old TTL of {old_s} s has passed."
+        if clock_set:
+            state, sentence = (
+                StepState.WARNING,
+                f"A clock was set back meanwhile: perhaps not all of {old_s} s has passed.",
+            )
         with transaction.atomic():
             self.claim.renew()
-            self.claim.set_step(StepKind.WAIT_TTL, StepState.DONE, f"The old TTL of {old_s} s has passed.")
+            self.claim.set_step(StepKind.WAIT_TTL, state, sentence)
             self.claim.set_step(StepKind.PROBE, StepState.RUNNING, f"Asking {self.plan.to_server}'s services.")
         self.announce()
         return None

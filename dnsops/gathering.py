@@ -284,7 +284,7 @@ class _Gathering:
             .values_list("written_at", flat=True)
             .first()
         )
-        return (timezone.now() - ended).total_seconds() if ended else None
+        return max((timezone.now() - ended).total_seconds(), 0.0) if ended else None  # below 0: a clock was set back
 
     def _result(
         self, plan: Plan | None, error: str, findings: list[Finding], active: FailoverOperation | None

@@ -14,6 +14,7 @@ from a365admin.audit import services as audit
 from a365admin.audit.context import acting
 from a365admin.audit.models import Outcome as AuditOutcome
 from dnsops import by_hand, claims, tasks
+from dnsops.checkpoints import checkpoint
 from dnsops.conf import conf
 from dnsops.gathering import Preflight, active_operation, gather, only_waits
 from dnsops.lifecycle import STEP_ORDER, OperationKind, OperationState, StepState
@@ -274,6 +275,7 @@ def _audit_request(operation: FailoverOperation, found: Preflight) -> None:
 
 def _tell(operation: FailoverOperation, version: int, *, workers: bool) -> None:
     """After the commit: nudge a worker, then the pages. A lost broker is said on the operation's page."""
+    checkpoint("row_written")
     if workers and not tasks.nudge(str(operation.pk)):
         waiting = FailoverOperation.objects.filter(pk=operation.pk, state=OperationState.PENDING.value)
         waiting.update(result=BROKER_LOST)

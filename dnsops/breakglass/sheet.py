@@ -6,8 +6,9 @@ import shlex
 from dataclasses import dataclass
 
 from dnsops.breakglass.bundle import Bundle, BundledHostname, BundledZone
-from dnsops.plan import Target
+from dnsops.plan import Change, RRset, Target
 from dnsops.providers.base import Endpoint
+from dnsops.providers.manual import Commands, UnsafeTextError, commands_for, quoted
 
 WINDOWS_PORT = 53
 
@@ -59,7 +60,7 @@ def sheet_of(bundle: Bundle, hostname: BundledHostname) -> Sheet:
         uccs=tuple(bundle.uccs_of(hostname)),
         digs=tuple(f"dig @{s.address} -p {s.port} +norecurse +noall +answer {name} {rtype}" for s in servers),
         resolves=tuple(
-            f"Resolve-DnsName -Server {_windows(s.address)} -Type {rtype} -DnsOnly {_windows(hostname.fqdn)}"
+            f"Resolve-DnsName -Server {quoted(s.address)} -Type {rtype} -DnsOnly {quoted(hostname.fqdn)}"
             for s in servers
             if s.port == WINDOWS_PORT  # Resolve-DnsName knows no other
         ),
@@ -73,28 +74,23 @@ def _move(
 ) -> Move:
     old = next((other for other in targets if other is not target), target)  # the primary, or the first standby
     value, expected = target.value(hostname.record_type), old.value(hostname.record_type)
+    change = Change(zone.name, hostname.fqdn, _rrset(hostname, expected), _rrset(hostname, value))
+    try:
+        commands = commands_for(change, writer)
+    except UnsafeTextError as error:
+        commands = Commands(powershell=f"# {error}", nsupdate="")
     return Move(
         target=target,
         back=target.order == 1,
         value=value,
         expected=expected,
-        nsupdate=_nsupdate(hostname, zone, writer, expected=expected, value=value),
-        powershell=_powershell(hostname, zone, writer, expected=expected, value=value),
+        nsupdate=f"nsupdate -v {_key(zone)} <<'END'\n{commands.nsupdate}END" if commands.nsupdate else "",
+        powershell=commands.powershell.rstrip(),
     )
 
 
-def _nsupdate(hostname: BundledHostname, zone: BundledZone, writer: Endpoint, *, expected: str, value: str) -> str:
-    """One message: the record is still what it was, delete it, add the new one (RFC 2136)."""
-    name, rtype = f"{hostname.fqdn}.", hostname.record_type
-    lines = [
-        f"server {writer.address} {writer.port}",
-        f"zone {zone.name}.",
-        f"prereq yxrrset {name} {rtype} {expected}",
-        f"update delete {name} {rtype}",
-        f"update add {name} {hostname.ttl_s} {rtype} {value}",
-        "send",
-    ]
-    return "\n".join([f"nsupdate -v {_key(zone)} <<'END'", *lines, "END"])
+def _rrset(hostname: BundledHostname, value: str) -> RRset:
+    return RRset(hostname.record_type, hostname.ttl_s, (value.lower(),))
 
 
 def _key(zone: BundledZone) -> str:
@@ -112,31 +108,5 @@ def _label(zone: BundledZone) -> str:
     return next((key.name for key in keys if not key.principal), "")
 
 
-def _powershell(hostname: BundledHostname, zone: BundledZone, writer: Endpoint, *, expected: str, value: str) -> str:
-    """Get, compare, set: for a Windows DNS server, by its DnsServer module."""
-    relative = hostname.fqdn.removesuffix(f".{zone.name}") if hostname.fqdn != zone.name else "@"
-    cname = hostname.record_type == "CNAME"
-    kind, member = ("CName", "HostNameAlias") if cname else ("A", "IPv4Address")
-    new_value = _windows(value) if cname else f"[ipaddress]{_windows(value)}"
-    return "\n".join(
-        [
-            f"$at = @{{ ComputerName = {_windows(writer.address)}; ZoneName = {_windows(zone.name)} }}",
-            f"$old = Get-DnsServerResourceRecord @at -Name {_windows(relative)} -RRType {kind}",
-            f'$now = "$($old.RecordData.{member})"',
-            f'if ($now -ne {_windows(expected)}) {{ throw "DNS says: $now" }}',
-            "$new = $old.Clone()",
-            f"$new.RecordData.{member} = {new_value}",
-            f"$new.TimeToLive = [TimeSpan]::FromSeconds({hostname.ttl_s})",
-            "Set-DnsServerResourceRecord @at -OldInputObject $old -NewInputObject $new -PassThru",
-        ]
-    )
-
-
 def _posix(text: str) -> str:
     return shlex.quote(text)
-
-
-def _windows(text: str) -> str:
-    """A PowerShell string that says just this: in single quotes nothing but a quote means anything."""
-    quoted = text.translate({ord(mark): "''" for mark in "'\u2018\u2019\u201a\u201b"})
-    return f"'{quoted}'"

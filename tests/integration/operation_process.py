@@ -12,6 +12,7 @@ import signal
 import sys
 import traceback
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +79,18 @@ def do_provider(slug: str) -> dict[str, Any]:
     return {"rows": Zone.objects.update(provider=slug)}
 
 
-def do_run(id: str, kill_at: str = "") -> dict[str, Any]:  # noqa: A002 (the protocol's word)
-    """Carry it out in a child; return the signal that ended the child, 0 for none."""
+def do_request_killed(fqdn: str, to: str, kill_at: str) -> dict[str, Any]:
+    """Click in a child that is killed; return the signal, and what the sweeper would nudge afterwards."""
+    from django.utils import timezone
+
+    from dnsops import claims
+
+    status = in_child(lambda: do_request(fqdn, to), kill_at)
+    return {"signal": os.WTERMSIG(status), "due": claims.due(timezone.now(), pending_for_s=0.0)}
+
+
+def in_child(job: Callable[[], object], kill_at: str) -> int:
+    """Do it in a child, killed at that point (or not); return how the child ended, as ``os.waitpid`` says it."""
     from django.db import connections
 
     connections.close_all()
@@ -88,25 +99,30 @@ def do_run(id: str, kill_at: str = "") -> dict[str, Any]:  # noqa: A002 (the pro
         status = 1
         try:
             os.environ["A365_KILL_AT"] = kill_at
-            from dnsops import executor
-
-            executor.run_to_end(id, owner=f"child {os.getpid()}")
+            job()
             status = 0
         finally:
             os._exit(status)
-    _, status = os.waitpid(child, 0)
+    return os.waitpid(child, 0)[1]
+
+
+def do_run(id: str, kill_at: str = "") -> dict[str, Any]:  # noqa: A002 (the protocol's word)
+    """Carry it out in a child; return the signal that ended the child, 0 for none."""
+    from dnsops import executor
+
+    status = in_child(lambda: executor.run_to_end(id, owner=f"child {os.getpid()}"), kill_at)
     return {"signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0, "code": os.waitstatus_to_exitcode(status)}
 
 
-def do_age(id: str) -> dict[str, Any]:  # noqa: A002
-    """As when it has waited for a worker for a second: it gets a second look."""
+def do_age(id: str, by_s: float = 1) -> dict[str, Any]:  # noqa: A002
+    """As when it has waited for a worker for so long; after a second it gets a second look."""
     from datetime import timedelta
 
     from django.utils import timezone
 
     from dnsops.models import FailoverOperation
 
-    then = timezone.now() - timedelta(seconds=1)
+    then = timezone.now() - timedelta(seconds=by_s)
     return {"rows": FailoverOperation.objects.filter(pk=id).update(created_at=then)}
 
 

@@ -32,11 +32,11 @@ SURELY_NOT_SENT = {"before_claim", "asked_again"}
 class OperationProcess:
     """The other process, by its lines."""
 
-    def __init__(self, lab: RunningLab, var: Path) -> None:
+    def __init__(self, lab: RunningLab, var: Path, *, database: str = "") -> None:
         environment = os.environ | {
             "A365_ENV": "test",
             "A365_VAR": str(var),
-            "DATABASE_URL": f"sqlite:///{var / 'kill.sqlite3'}",
+            "DATABASE_URL": database or f"sqlite:///{var / 'kill.sqlite3'}",
             "REDIS_URL": f"redis://127.0.0.1:{free_port()}/0",
             "DJANGO_SETTINGS_MODULE": "a365admin.settings",
             "A365_LOG_LEVEL": "ERROR",

@@ -32,9 +32,9 @@ from a365admin.lab.embedded import RunningLab, running_lab
 from a365admin.lab.seed import seed_estate
 from a365admin.testing.system_packages import find_command
 from dnsops import executor, services, tasks
-from dnsops.standing_checks import dns_checks
 from dnsops.lifecycle import OperationKind
 from dnsops.models import FailoverOperation
+from dnsops.standing_checks import dns_checks
 from pools.estate import estate_checks
 from pools.models import (
     CheckState,
