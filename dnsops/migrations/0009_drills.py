@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('dnsops', '0008_endpoints_moved'),
-        ('pools', '0008_endpoint_of_ucc'),
+        ('pools', '0009_endpoint_of_ucc'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

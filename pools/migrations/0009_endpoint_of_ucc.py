@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('pools', '0007_watch_connections'),
+        ('pools', '0008_flapping_overrides_and_services'),
     ]
 
     operations = [
