@@ -253,6 +253,7 @@ CELERY_BEAT_SCHEDULE = {
         "args": [True],
         "options": {"expires": 60},
     },
+    "sweep drills": {"task": "dnsops.drill_tasks.sweep_drills", "schedule": 5.0, "options": {"expires": 10}},
     "sweep operations": {"task": "dnsops.tasks.sweep_operations", "schedule": 5.0, "options": {"expires": 10}},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "beat-schedule")
@@ -270,6 +271,7 @@ DNSOPS = {
     "stability_s": env.float("A365_FAILBACK_STABILITY_S", 15.0 if LAB_CONFIG else 300.0),
     "cool_down_s": env.float("A365_COOL_DOWN_S", 60.0 if LAB_CONFIG else 300.0),
     "max_ttl_wait_s": env.float("A365_MAX_TTL_WAIT_S", 300.0),
+    "drill_days": env.int("A365_DRILL_DAYS", 45),
 }
 
 # Probing. ``shards``: as many workers as can share the checks; ``window_s``: how long a task probes before it hands

@@ -28,6 +28,7 @@ from django.views.decorators.http import require_safe
 from a365admin.accounts.permissions import Capability, may
 from a365admin.banners import banners_html
 from a365admin.hub import Hub, Viewer, decode
+from dnsops.drill_pages import drill_marks
 from dnsops.move_pages import move_marks
 from dnsops.pages import operation_marks
 from pools import overview, redis_store
@@ -135,8 +136,8 @@ def changes(shown: Shown, generation: int, operation_ids: set[str] | None, viewe
 
 
 def _marks(ids: set[str] | None = None) -> dict[str, str]:
-    """The marks of operations and of moves."""
-    return operation_marks(ids) | move_marks(ids)
+    """The marks of operations, moves and drills."""
+    return operation_marks(ids) | move_marks(ids) | drill_marks(ids)
 
 
 def _ages(shown: Shown, generation: int) -> list[bytes]:

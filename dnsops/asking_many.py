@@ -22,35 +22,37 @@ Pair = tuple[Endpoint, str]
 
 
 def ask_pairs(pairs: Sequence[Pair], *, timeout_s: float) -> dict[Pair, Answer]:
-    """Ask each server for each name, all at once, at most ``timeout_s``; there is an answer for every pair.
+    """Ask each server for each name, all at once; there is an answer for every pair.
 
-    Takes as long as the slowest server, and one silent server costs no more than the timeout for all its names.
+    A server is given up when nothing has come from it for ``timeout_s``: one that is silent costs that once, for all
+    its names, and one that is slow under many questions is not called silent.
     """
-    deadline = time.monotonic() + timeout_s
+    now = time.monotonic()
     lines: dict[Endpoint, _Line] = {}
     for endpoint, name in dict.fromkeys(pairs):
-        lines.setdefault(endpoint, _Line(endpoint)).waiting.append(Question(endpoint, name))
+        lines.setdefault(endpoint, _Line(endpoint, now, timeout_s)).waiting.append(Question(endpoint, name))
     with selectors.DefaultSelector() as selector:
         for line in lines.values():
             if line.open():
                 selector.register(line.socket, selectors.EVENT_READ, line)
         try:
-            _exchange(selector, list(lines.values()), deadline)
+            _exchange(selector, list(lines.values()))
         finally:
             for line in lines.values():
                 line.close()
     found: dict[Pair, Answer] = {}
     for line in lines.values():
-        found.update(line.result(deadline))
+        found.update(line.result())
     return found
 
 
-def _exchange(selector: selectors.BaseSelector, lines: list[_Line], deadline: float) -> None:
-    while (now := time.monotonic()) < deadline:
-        busy = [line for line in lines if line.fill(now)]
+def _exchange(selector: selectors.BaseSelector, lines: list[_Line]) -> None:
+    while True:
+        now = time.monotonic()
+        busy = [line for line in lines if now < line.gives_up_at and line.fill(now)]
         if not busy:
             return
-        wake_at = min(deadline, *(line.resend_at for line in busy))
+        wake_at = min(min(line.resend_at, line.gives_up_at) for line in busy)
         for key, _ in selector.select(max(wake_at - now, 0.0)):
             key.data.receive()
 
@@ -60,6 +62,8 @@ class _Line:
     """The questions for one server. ``under_way`` by message id, each with the time at which it is sent again."""
 
     endpoint: Endpoint
+    heard_at: float
+    timeout_s: float
     waiting: deque[Question] = field(default_factory=deque)
     under_way: dict[bytes, tuple[Question, float]] = field(default_factory=dict)
     found: dict[str, Answer] = field(default_factory=dict)
@@ -83,6 +87,11 @@ class _Line:
     def close(self) -> None:
         """Give the socket back."""
         self.socket.close()
+
+    @property
+    def gives_up_at(self) -> float:
+        """Until when it is waited for."""
+        return self.heard_at + self.timeout_s
 
     @property
     def resend_at(self) -> float:
@@ -132,6 +141,7 @@ class _Line:
             else:
                 continue
             del self.under_way[wire[:2]]
+            self.heard_at = time.monotonic()
 
     def fail(self, error: OSError) -> None:
         """Nobody is there: the network said so for one question, and it is true of all."""
@@ -141,10 +151,10 @@ class _Line:
         self.under_way.clear()
         self.waiting.clear()
 
-    def result(self, deadline: float) -> dict[Pair, Answer]:
+    def result(self) -> dict[Pair, Answer]:
         """An answer for each name; those that did not fit into a datagram are asked for over TCP."""
         for name in self.cut_short:
-            self.found[name] = ask(self.endpoint, name, timeout_s=max(deadline - time.monotonic(), 0.1))
+            self.found[name] = ask(self.endpoint, name, timeout_s=self.timeout_s)
         for question in [*(q for q, _ in self.under_way.values()), *self.waiting]:
             self.found[question.name.to_text(omit_final_dot=True)] = question.silent()
         return {(self.endpoint, name): answer for name, answer in self.found.items()}

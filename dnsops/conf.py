@@ -33,6 +33,7 @@ class Conf:
     ttl_warn_s: int = 300
     at_once_warn: int = 5
     at_once_block: int = 25
+    drill_days: int = 45
 
     @property
     def limits(self) -> Limits:

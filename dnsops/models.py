@@ -15,6 +15,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from dnsops.addresses import parse_address
+from dnsops.drill_models import Drill
+from dnsops.endpoint_models import EndpointsMoved
 from dnsops.lifecycle import ACTIVE, OperationKind, OperationState, StepKind, StepState
 from dnsops.move_models import SiteMove, SiteMoveMember
 from dnsops.providers import registry
@@ -27,6 +29,8 @@ _PRINCIPAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/$-]*@[A-Za-z0-9](?:[A-Za-z0-9.
 __all__ = [
     "Algorithm",
     "DnsChange",
+    "Drill",
+    "EndpointsMoved",
     "FailoverOperation",
     "NameServer",
     "OperationStep",
@@ -343,6 +347,8 @@ __all__ = [
     "AnswerSource",
     "DnsChange",
     "Drift",
+    "Drill",
+    "EndpointsMoved",
     "ExpectedAnswer",
     "FailoverOperation",
     "NameServer",

@@ -71,7 +71,7 @@ def new(request: HttpRequest) -> HttpResponse:
         "scope": scope, "direction": direction.value, "back": direction is Direction.BACK, "plan": plan,
         "problem": problem, "refused": refused, "posted": posted, "at_once_choices": AT_ONCE_CHOICES,
         "at_once": _number(posted.get("at_once", "")) or DEFAULT_AT_ONCE, "idempotency_key": uuid.uuid4().hex,
-        "ticked": [int(pk) for pk in posted.getlist("hostname") if pk.isdecimal()] if refused else None,
+        "ticked": [_number(token.partition(":")[0]) for token in posted.getlist("hostname")] if refused else None,
         "may_force": may(request.user, Capability.FORCE),
     }  # fmt: skip
     return render(request, "dnsops/moves/new.html", context, status=409 if refused else 200)
@@ -90,8 +90,7 @@ def _request(request: HttpRequest, scope: Scope, direction: Direction) -> SiteMo
         user=request.user,  # type: ignore[arg-type]  # require() lets only a signed-in User through
         scope=scope,
         direction=direction,
-        hostname_ids={_number(pk) for pk in form.getlist("hostname")},
-        digest=form.get("digest", ""),
+        shown=form.getlist("hostname"),
         at_once=_number(form.get("at_once", "")),
         together=form.get("how") == "together",
         stop_at_failure=form.get("stop_at_failure") == "1",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -27,8 +27,7 @@ def request_move(
     user: User,
     scope: Scope,
     direction: Direction,
-    hostname_ids: Collection[int],
-    digest: str,
+    shown: Collection[str],
     at_once: int,
     together: bool,
     stop_at_failure: bool = False,
@@ -40,8 +39,10 @@ def request_move(
 ) -> SiteMove:
     """Plan again, compare with what was shown, insert the move with its members and tell the workers.
 
-    ``typed``: the scope's name, needed to force and for more at once than the policy lets pass without it. The same
-    ``idempotency_key`` gives the same move again. Raises RequestRefused; a refusal is in the audit log.
+    ``shown``: the tokens of the entries that were ticked. One that has changed since, for the worse, is left out, and
+    the move says so; all or nothing is refused then, and so is a move of which nothing is left. ``typed``: the scope's
+    name, needed to force and for more at once than the policy lets pass without it. The same ``idempotency_key`` gives
+    the same move again. Raises RequestRefused; a refusal is in the audit log.
     """
     try:
         known = SiteMove.objects.filter(idempotency_key=idempotency_key).first() if idempotency_key else None
@@ -50,7 +51,11 @@ def request_move(
         _permitted(user, reason, forced=forced)
         if at_once not in AT_ONCE_CHOICES:
             raise RequestRefused("stale", f"So many at once ({at_once}) are not offered. Open the page again.")
-        plan, chosen = _plan_again(scope, direction, hostname_ids, digest)
+        plan, ticked, changed = _plan_again(scope, direction, shown)
+        chosen = [entry for entry in ticked if entry.hostname_id not in changed]
+        if changed and (together or not chosen):
+            first = next(entry for entry in ticked if entry.hostname_id in changed)
+            raise RequestRefused("stale", f"{first.hostname}: {changed[first.hostname_id]} Look again.")
         count_at_once = len(chosen) if together else at_once
         _judge(plan, chosen, forced=forced, typed=typed, at_once=count_at_once, together=together)
         move = SiteMove(
@@ -70,7 +75,7 @@ def request_move(
             request_id=acting().request_id,
             idempotency_key=idempotency_key[:64],
         )
-        return _insert(move, chosen)
+        return _insert(move, ticked, changed)
     except RequestRefused as refused:
         denied = refused.code == "not_permitted"
         audit.record_apart(
@@ -94,18 +99,17 @@ def _permitted(user: User, reason: str, *, forced: bool) -> None:
 
 
 def _plan_again(
-    scope: Scope, direction: Direction, hostname_ids: Collection[int], digest: str
-) -> tuple[SitePlan, tuple[Entry, ...]]:
+    scope: Scope, direction: Direction, shown: Collection[str]
+) -> tuple[SitePlan, tuple[Entry, ...], dict[int, str]]:
     try:
         plan = gather_move(scope, direction)
-        if plan.digest != digest:
-            raise RequestRefused("stale", "DNS, health or the estate has changed since you opened this. Look again.")
-        chosen = plan.chosen(hostname_ids)
     except PlanError as error:
         raise RequestRefused("plan", str(error)) from error
-    if not chosen:
-        raise RequestRefused("plan", "No hostname was ticked, so there is nothing to move.")
-    return plan, chosen
+    ticked, changed = plan.chosen(shown)
+    if not ticked:
+        nothing = "Nothing that was ticked is part of this move any more. Look again."
+        raise RequestRefused("plan", nothing if shown else "No hostname was ticked, so there is nothing to move.")
+    return plan, ticked, changed
 
 
 def _judge(plan: SitePlan, chosen: Sequence[Entry], *, forced: bool, typed: str, at_once: int, together: bool) -> None:
@@ -124,13 +128,14 @@ def _judge(plan: SitePlan, chosen: Sequence[Entry], *, forced: bool, typed: str,
         raise RequestRefused("plan", refused)
 
 
-def _insert(move: SiteMove, chosen: Sequence[Entry]) -> SiteMove:
+def _insert(move: SiteMove, ticked: Sequence[Entry], changed: Mapping[int, str]) -> SiteMove:
     """One transaction: the move, its members, the audit entry; after it, the message."""
     try:
         with transaction.atomic():
             move.save(force_insert=True)
             SiteMoveMember.objects.bulk_create(
-                [_member(move, order, entry) for order, entry in enumerate(chosen, 1)], batch_size=200
+                [_member(move, n, entry, changed.get(entry.hostname_id, "")) for n, entry in enumerate(ticked, 1)],
+                batch_size=200,
             )
             audit.record(
                 action=f"site_move.{'forced' if move.forced else 'requested'}",
@@ -140,8 +145,9 @@ def _insert(move: SiteMove, chosen: Sequence[Entry]) -> SiteMove:
                 reason=move.reason,
                 after={
                     "hostnames": [
-                        f"{e.hostname}: {e.plan.from_server} to {e.plan.to_server}" for e in chosen if e.plan
+                        f"{e.hostname}: {e.plan.from_server} to {e.plan.to_server}" for e in ticked if e.plan
                     ],
+                    "left_out": sorted(changed.values()),
                     "at_once": move.at_once,
                     "all_or_nothing": move.together,
                     "ticket": move.ticket,
@@ -157,14 +163,15 @@ def _insert(move: SiteMove, chosen: Sequence[Entry]) -> SiteMove:
     return move
 
 
-def _member(move: SiteMove, order: int, entry: Entry) -> SiteMoveMember:
-    assert entry.plan is not None
+def _member(move: SiteMove, order: int, entry: Entry, changed: str) -> SiteMoveMember:
     return SiteMoveMember(
         move=move,
         order=order,
         hostname_id=entry.hostname_id,
         hostname_fqdn=entry.hostname,
-        plan=entry.plan.as_dict(),
+        state=(MemberState.LEFT_OUT if changed else MemberState.WAITING).value,
+        sentence=changed,
+        plan=entry.plan.as_dict() if entry.plan else {},
         digest=entry.digest,
         findings=[finding.as_dict() for finding in entry.findings],
         overridden=[finding.rule for finding in entry.blocking],

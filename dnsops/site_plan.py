@@ -96,6 +96,25 @@ class Entry:
         blocked = sorted([f.rule, f.subject] for f in self.blocking)
         return digest_of([self.plan.digest if self.plan else "", blocked])
 
+    @property
+    def token(self) -> str:
+        """What a click carries along: which hostname, what would be done to it, and which rules forbade it."""
+        return f"{self.hostname_id}:{self.plan.digest if self.plan else ''}:{self._rules}"
+
+    @property
+    def _rules(self) -> str:
+        return ",".join(sorted({f.rule for f in self.blocking}))
+
+    def changed_since(self, token: str) -> str:
+        """What has become otherwise, or worse, since ``token`` was shown; "" where it is the same, or better."""
+        _, digest, rules = (*token.split(":", 2), "", "")[:3]
+        if self.plan is None:
+            return self.choice.error
+        if self.plan.digest != digest:
+            return f"Since it was shown, it has changed: now {self.plan.from_server} to {self.plan.to_server}."
+        new = [f.sentence for f in self.blocking if f.rule not in rules.split(",")]
+        return new[0] if new else ""
+
 
 @dataclass(frozen=True, slots=True)
 class SitePlan:
@@ -123,16 +142,12 @@ class SitePlan:
         """Those that cannot move, forced or not."""
         return tuple(e for e in self.entries if not e.can_go and not e.forcible)
 
-    def chosen(self, hostname_ids: Iterable[int]) -> tuple[Entry, ...]:
-        """These entries, in order. Raises PlanError for one that is not in the plan or cannot move."""
-        wanted = set(hostname_ids)
-        found = tuple(entry for entry in self.entries if entry.hostname_id in wanted)
-        if len(found) != len(wanted):
-            raise PlanError("A hostname that was ticked is no longer part of this move. Look again.")
-        for entry in found:
-            if entry.plan is None:
-                raise PlanError(f"{entry.hostname} cannot be moved: {entry.choice.error}")
-        return found
+    def chosen(self, tokens: Iterable[str]) -> tuple[tuple[Entry, ...], dict[int, str]]:
+        """The ticked entries, in order, and, by hostname id, what has changed about some of them since."""
+        shown = {token.partition(":")[0]: token for token in tokens}
+        found = tuple(entry for entry in self.entries if str(entry.hostname_id) in shown)
+        changed = {e.hostname_id: why for e in found if (why := e.changed_since(shown[str(e.hostname_id)]))}
+        return found, changed
 
     def needs_confirmation(self, *, count: int, at_once: int) -> bool:
         """Whether so many hostnames at once have to be confirmed by typing the site's name."""

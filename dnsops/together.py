@@ -30,6 +30,7 @@ from pools import live
 
 MAX_ATTEMPTS = 3
 ANSWER_ROOM_S = 1.0
+JUST_ASKED_S = 2.0
 SILENT_VERIFY_S = 2.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.02, 1.0
 # Whoever gets one of these for one record gets it for all: the rest need not be tried.
@@ -52,7 +53,7 @@ class Together:
         self.zones = {z.name: z for z in Zone.objects.select_related("key").prefetch_related("name_servers")}
         self.endpoints = {name: wiring.endpoints_of(zone) for name, zone in self.zones.items()}
         self.answers: dict[One, list[Answer]] = {}
-        self.unanswered: set[str] = set()
+        self.spoke: set[str] = set()
 
     def go(self) -> None:
         """Check again, write, read back, verify, and let all of them go."""
@@ -104,13 +105,19 @@ class Together:
         return done
 
     def _ask_every_server(self) -> None:
-        pairs = [(endpoint, one.name) for one in self.batch.ones for endpoint in self._servers(one)]
-        found = asking_many.ask_pairs(pairs, timeout_s=self.conf.ask_timeout_s)
-        spoke = {endpoint.name for (endpoint, _), answer in found.items() if answer.answered}
-        self.unanswered = {endpoint.name for endpoint, _ in pairs} - spoke
-        for one in self.batch.ones:
-            self.answers[one] = [found[endpoint, one.name] for endpoint in self._servers(one)]
+        """Every server, or, where all were asked for the plan a moment ago, the writers alone, as ``executor`` does."""
+        age_s = (timezone.now() - self.planned_at).total_seconds()
+        just_asked = 0 <= age_s < JUST_ASKED_S and not any(one.sent for one in self.batch.ones)
+        asked = {one: [e for e in self._servers(one) if e.is_writer or not just_asked] for one in self.batch.ones}
+        found = self._ask([(endpoint, one.name) for one, endpoints in asked.items() for endpoint in endpoints])
+        for one, endpoints in asked.items():
+            self.answers[one] = [found[endpoint, one.name] for endpoint in endpoints]
             one.at_writer = next((a for a in self.answers[one] if a.server == one.plan.writer), None)
+
+    def _ask(self, pairs: Sequence[asking_many.Pair]) -> dict[asking_many.Pair, Answer]:
+        found = asking_many.ask_pairs(pairs, timeout_s=self.conf.ask_timeout_s)
+        self.spoke |= {endpoint.name for (endpoint, _), answer in found.items() if answer.answered}
+        return found
 
     def _reasons(self, ones: Sequence[One]) -> dict[One, str]:
         """Why each must not be written; "" where it may."""
@@ -260,7 +267,7 @@ class Together:
         left = list(ones)
         while left:
             pairs = {one: (writer, one.name) for one in left if (writer := self._writer(one)) is not None}
-            found = asking_many.ask_pairs(list(pairs.values()), timeout_s=self.conf.ask_timeout_s)
+            found = self._ask(list(pairs.values()))
             for one, pair in pairs.items():
                 one.at_writer = found[pair]
             left = [one for one in left if one.seen() is not Seen.NEW and one.changes[-1].outcome in doubtful]
@@ -333,14 +340,14 @@ class Together:
         lag_s = max((e.expected_lag_s for one in ones for e in self._servers(one)), default=0.0)
         started = time.monotonic()
         deadline = started + min(max(self.conf.verify_min_s, lag_s + 5.0), self.conf.verify_max_s)
-        left = [(one, endpoint) for one in ones for endpoint in self._servers(one)]
+        left = [(one, e) for one in ones for e in self._servers(one) if not self._just_read(one, e)]
         pause_s = FIRST_PAUSE_S
         while left:
             pairs = [(endpoint, one.name) for one, endpoint in left]
-            found = asking_many.ask_pairs(pairs, timeout_s=min(self.conf.ask_timeout_s, verify.ASK_TIMEOUT_S))
+            found = self._ask(pairs)
             left = [(one, e) for one, e in left if self._note(one, e, found[e, one.name]) is not Seen.NEW]
             now = time.monotonic()
-            hopeless = all(endpoint.name in self.unanswered for _, endpoint in left)
+            hopeless = all(endpoint.name not in self.spoke for _, endpoint in left)
             if now >= deadline or (hopeless and now - started >= min(SILENT_VERIFY_S, deadline - started)):
                 break
             self.batch.keep()
@@ -348,6 +355,12 @@ class Together:
             pause_s = min(pause_s * 1.6, LONGEST_PAUSE_S)
         checkpoint("verified")
         self._record_verified([one for one in ones if one in self.batch.ones])
+
+    def _just_read(self, one: One, endpoint: Endpoint) -> bool:
+        """The writer's new answer was read a moment ago: that is its row."""
+        if not endpoint.is_writer or one.at_writer is None or one.seen() is not Seen.NEW:
+            return False
+        return self._note(one, endpoint, one.at_writer) is Seen.NEW
 
     def _note(self, one: One, endpoint: Endpoint, answer: Answer) -> Seen:
         before = one.rows.get(endpoint.name)

@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from dnsops import dns_views, move_views, views
+from dnsops import dns_views, drill_views, move_views, start_views, views
 
 app_name = "dnsops"
 urlpatterns = [
@@ -17,6 +17,15 @@ urlpatterns = [
     path("operations/<uuid:pk>/cancel/", views.cancel, name="cancel"),
     path("operations/<uuid:pk>/done-by-hand/", views.done_by_hand, name="done-by-hand"),
     path("operations/<uuid:pk>/verify-again/", views.verify_again, name="verify-again"),
+    path("operations/<uuid:pk>/endpoints/", views.endpoints_moved, name="endpoints"),
+    path("hostnames/<str:fqdn>/drill/", drill_views.new, name="drill-new"),
+    path("hostnames/<str:fqdn>/drills/", drill_views.of_hostname, name="drills-of-hostname"),
+    path("drills/", drill_views.drills, name="drills"),
+    path("drills/summary/", drill_views.summary, name="drills-summary"),
+    path("drills/<uuid:pk>/", drill_views.drill, name="drill"),
+    path("drills/<uuid:pk>/back-now/", drill_views.back_now, name="drill-back"),
+    path("estate/start/", start_views.choose, name="start"),
+    path("estate/start/<slug:slug>/", start_views.enter, name="start-enter"),
     path("moves/", move_views.moves, name="moves"),
     path("moves/new/", move_views.new, name="move-new"),
     path("moves/<uuid:pk>/", move_views.move, name="move"),

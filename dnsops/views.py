@@ -15,10 +15,11 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from a365admin.accounts.decorators import require
 from a365admin.accounts.permissions import Capability, may
-from dnsops import pages, services
+from dnsops import endpoints, pages, services
 from dnsops.lifecycle import OperationKind, OperationState
 from dnsops.models import FailoverOperation
 from dnsops.timeline import timeline as merged_timeline
+from pools.candidates import next_for
 from pools.models import DedicatedHostname, Server, VirtualService
 from pools.pages import find_hostname
 
@@ -54,7 +55,17 @@ def preflight(request: HttpRequest, fqdn: str) -> HttpResponse:
         return _request(request, fqdn)
     hostname = find_hostname(fqdn)
     kind = _kind(request.GET.get("kind", ""))
-    return _dialog(request, hostname, kind, _aim(hostname, request.GET.get("to", "")))
+    to, why = _aim(hostname, request.GET.get("to", "")), ""
+    if to is None and kind is OperationKind.FAILOVER:
+        to, why = _next(hostname)
+    return _dialog(request, hostname, kind, to, why=why)
+
+
+def _next(hostname: DedicatedHostname) -> tuple[Server | VirtualService | None, str]:
+    """The target that a failover would lead to: the first in the order that works; and why that one."""
+    found = next_for(hostname, failover_only=True)
+    order = found.target.order if found.target else 0
+    return next((t.aim for t in hostname.targets.all() if t.order == order), None), found.reason if order else ""
 
 
 def _dialog(
@@ -63,13 +74,15 @@ def _dialog(
     kind: OperationKind,
     to_server: Server | VirtualService | None,
     refused: services.RequestRefused | None = None,
+    *,
+    why: str = "",
 ) -> HttpResponse:
     """Render the dialog; after a refusal with what was refused, and with fresh facts only when asked to look again."""
     seen = None if refused else services.preflight(hostname=hostname, kind=kind, to_server=to_server)
     plan = seen.plan if seen else None
     context = {
         "hostname": hostname, "kind": kind.value, "verb": pages.KIND_VERB[kind], "seen": seen, "plan": plan,
-        "refused": refused, "to": to_server, "to_value": pages.to_of_plan(plan),
+        "refused": refused, "why": why, "to": to_server, "to_value": pages.to_of_plan(plan),
         "to_name": _target_name(hostname, kind, to_server, plan),
         "affected": pages.affected_by(hostname), "may_force": may(request.user, Capability.FORCE),
         "idempotency_key": uuid.uuid4().hex, "posted": request.POST, "again": _again(request, kind, to_server),
@@ -137,8 +150,13 @@ def _request(request: HttpRequest, fqdn: str) -> HttpResponse:
 def operation(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """One operation, live: its steps, its evidence, how it ended."""
     found = get_object_or_404(pages.find_operations(), pk=pk)
-    context = {"page": pages.operation_page(found), "may_fail_over": may(request.user, Capability.FAILOVER)}
-    return render(request, f"dnsops/operation.html{'#live-part' if _wants_part(request) else ''}", context)
+    part = _wants_part(request)
+    context = {
+        "page": pages.operation_page(found),
+        "may_fail_over": may(request.user, Capability.FAILOVER),
+        "endpoints": None if part else endpoints.checklist_of(found),
+    }
+    return render(request, f"dnsops/operation.html{'#live-part' if part else ''}", context)
 
 
 @require_safe
@@ -191,6 +209,18 @@ def done_by_hand(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     except services.RequestRefused as refused:
         return _after(request, found, "", refused.sentence)
     return _after(request, found, "Looking now. Only what DNS says counts.", "")
+
+
+@require_POST
+@require(Capability.FAILOVER)
+def endpoints_moved(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Somebody states that the UCCs' endpoints were moved."""
+    found = get_object_or_404(FailoverOperation, pk=pk)
+    try:
+        endpoints.confirm(operation=found, user=request.user, note=request.POST.get("note", ""))  # type: ignore[arg-type]
+    except services.RequestRefused as refused:
+        return _after(request, found, "", refused.sentence)
+    return _after(request, found, "It is recorded that the endpoints were moved.", "")
 
 
 @require_POST

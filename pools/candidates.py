@@ -11,7 +11,7 @@ from pools.facts import HostnameFacts, ServerFacts, TargetFacts, VirtualServiceF
 from pools.health import Health
 from pools.maintenance.reads import attach_covering
 from pools.models import DedicatedHostname, FailoverTarget
-from pools.next_target import Candidate
+from pools.next_target import Candidate, NextTarget, next_target
 from pools.pointing import where_dns_points
 from pools.rolling import read_facts
 from pools.rollup import lacking_uccs, roll_up_server, roll_up_target
@@ -86,3 +86,12 @@ def _server_state(server: ServerFacts, facts: HostnameFacts) -> tuple[str, bool,
     if missing := lacking_uccs(facts, server):
         return missing[0], True, False
     return "", verdict.health is not Health.UNKNOWN, False
+
+
+def next_for(hostname: DedicatedHostname, *, failover_only: bool = False) -> NextTarget:
+    """Which target is next, and why. ``failover_only``: the primary is left out, for a failover never leads there."""
+    found = with_candidates(DedicatedHostname.objects.filter(pk=hostname.pk)).get()
+    candidates = read_candidates([found])[found.pk]
+    if not any(candidate.active for candidate in candidates):
+        return NextTarget(None, "It is not known where DNS points now, so neither is what comes next.")
+    return next_target(c for c in candidates if c.active or c.order != 1 or not failover_only)

@@ -69,3 +69,12 @@ class FqdnField(_CharField):
     def get_prep_value(self, value: Any) -> Any:
         """Normalise before it is stored or looked up."""
         return self.to_python(super().get_prep_value(value))
+
+
+_SIP_URI = re.compile(r"sip:[^\s@'\"<>]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
+
+
+def validate_sip_uri(text: str) -> None:
+    """Raise ValidationError unless ``text`` is a SIP URI as Skype for Business names an endpoint by."""
+    if not _SIP_URI.fullmatch(text):
+        raise ValidationError(f"A SIP URI looks like sip:servicedesk@example.com; found “{text}”.")

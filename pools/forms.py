@@ -233,7 +233,7 @@ class UccForm(EstateForm):
 
     class Meta:
         model = Ucc
-        fields: ClassVar = ["name", "description", "home_pool"]
+        fields: ClassVar = ["name", "description", "home_pool", "sip_uri"]
 
 
 class TrustedApplicationForm(EstateForm):

@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 
 from pools.clients.models import ClientInstallation
-from pools.fields import PORT_VALIDATORS, FqdnField, validate_path
+from pools.fields import PORT_VALIDATORS, FqdnField, validate_path, validate_sip_uri
 from pools.health import CheckKind, Health
 from pools.history_models import CheckHistory, CheckRoster, HistoryProgress, HostnameDay, HostnameHour
 from pools.maintenance.covering import NOT_COVERED, Covering
@@ -185,6 +185,13 @@ class Ucc(models.Model):
         related_name="+",
         verbose_name="home pool",
         help_text="The trusted application pool whose hostname its clients use. Needed only where it is in several.",
+    )
+    sip_uri = models.CharField(
+        "endpoint (SIP URI)",
+        max_length=200,
+        blank=True,
+        validators=[validate_sip_uri],
+        help_text="Such as sip:servicedesk@example.com. For the checklist of endpoints to move between paired pools.",
     )
 
     class Meta:

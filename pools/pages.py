@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.db.models import Q, QuerySet
 from django.http import Http404
 
+from pools.candidates import next_for
 from pools.cards import Role, ServerCard, ServiceCard, server_card, service_card
 from pools.clients.reads import hostname_values
 from pools.clients.values import ValueGroup, grouped_values
@@ -16,6 +17,7 @@ from pools.live import watch_words
 from pools.maintenance.models import Maintenance
 from pools.maintenance.reads import attach_covering, maintenances_about
 from pools.models import CheckState, DedicatedHostname, FailoverTarget, HealthTransition, HostnameStatus, Server
+from pools.next_target import NextTarget
 
 _WORST = {Health.DOWN: 0, Health.UNKNOWN: 1, Health.DEGRADED: 2, Health.UP: 3}
 
@@ -83,6 +85,7 @@ class HostnamePage:
     services: Sequence[ServiceCard]
     settings: Sequence[ValueGroup]
     can_fail_over: bool
+    next: NextTarget | None = None
 
     @property
     def phrase(self) -> str:
@@ -125,6 +128,7 @@ def hostname_page(hostname: DedicatedHostname) -> HostnamePage:
         ],
         settings=grouped_values(hostname_values(hostname)),
         can_fail_over=len(targets) > 1,
+        next=next_for(hostname) if len(targets) > 1 else None,
     )
 
 

@@ -108,6 +108,7 @@ UCC = Kind(
         Field("name", "name", Type.NAME, required=True),
         Field("description", "what callers know it as"),
         Field("home_pool", "home pool", Type.REFERENCE, "trusted-application-pool", default=None),
+        Field("sip_uri", "endpoint (SIP URI)"),
     ),
 )
 TRUSTED_APPLICATION = Kind(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from argparse import ArgumentParser
+from datetime import datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
 
 from a365admin.accounts.models import User
 from a365admin.audit.context import Acting, act_as
@@ -70,8 +73,7 @@ class Command(BaseCommand):
                 user=user,
                 scope=scope,
                 direction=direction,
-                hostname_ids={entry.hostname_id for entry in plan.ready},
-                digest=plan.digest,
+                shown=[entry.token for entry in plan.ready],
                 at_once=options["at_once"],
                 together=options["together"],
                 reason=options["reason"],
@@ -83,11 +85,15 @@ class Command(BaseCommand):
             raise CommandError(refused.sentence) from refused
 
     def _carry_out(self, move: SiteMove) -> None:
-        while site_driver.carry_on(move.pk, owner=tasks.owner())[1]:
-            pass
+        resume_at: dict[str, datetime] = {}
+        more = True
+        while more:
+            found, more = site_driver.carry_on(move.pk, owner=tasks.owner())
+            resume_at |= found
         page = move_pages.move_page(SiteMove.objects.get(pk=move.pk))
         self.stdout.write(f"{page.moved} of {page.total} hostnames have the new answer. Waiting for the old TTLs.")
-        for pk in FailoverOperation.objects.filter(move_member__move=move).values_list("pk", flat=True):
+        for pk, at in sorted(resume_at.items(), key=lambda item: item[1]):
+            time.sleep(max((at - timezone.now()).total_seconds(), 0.0) + 0.01)
             executor.run_to_end(pk, owner=tasks.owner())
         site_driver.carry_on(move.pk, owner=tasks.owner())
         move.refresh_from_db()

@@ -11,7 +11,7 @@ import pytest
 from django.utils import timezone
 
 from dnsops import asking_many, executor, site_driver, site_gathering, site_moves, target_health, tasks
-from dnsops.models import FailoverOperation, SiteMove
+from dnsops.models import FailoverOperation, NameServer, SiteMove
 from dnsops.plan import RRset
 from dnsops.safety import TargetCheck
 from dnsops.site_gathering import Scope
@@ -57,8 +57,7 @@ class Sites:
             "user": self.world.operator,
             "scope": Scope(site=self.amsterdam),
             "direction": direction,
-            "hostname_ids": [e.hostname_id for e in plan.entries],
-            "digest": plan.digest,
+            "shown": [e.token for e in plan.entries],
             "at_once": 25,
             "together": False,
             "reason": "Amsterdam is lost",
@@ -152,6 +151,12 @@ def set_health(sites: Sites, *, since_s: float = 600.0, **health: str) -> None:
             hostname_id=check.hostname_id, trusted_application_id=check.trusted_application_id,
             health=health.get(server.name, "up"), sentence="connection refused", cause="refused",
         )  # fmt: skip
+    for hostname in sites.hostnames.values():
+        CheckState.objects.create(
+            key=f"dns:{NameServer.objects.get(is_writer=True).pk}:{hostname.pk}", kind="dns", label="dns1",
+            hostname=hostname, health="up", since=since,
+            evidence={"server": "dns1", "rank": 0, "values": ["srv1.example.com."]},
+        )  # fmt: skip
 
 
 def _patch(sites: Sites, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,7 +165,7 @@ def _patch(sites: Sites, monkeypatch: pytest.MonkeyPatch) -> None:
     def probe_each(checks: list[Check], *, timeout_s: float, good_for_s: float = 0.0) -> list[TargetCheck]:
         names = {server.pk: server.name for server in sites.world.servers.values()}
         return [
-            TargetCheck(kinds[CheckKind(c.kind)], c.label, names[c.server_id or 0] not in sites.down, "refused")
+            TargetCheck(kinds[CheckKind(c.kind)], c.label, names.get(c.server_id or 0) not in sites.down, "refused")
             for c in checks
         ]
 

@@ -16,14 +16,16 @@ from a365admin.audit.models import AuditEntry
 from dnsops import executor, gathering, services, site_moves, together
 from dnsops.batch import Batch
 from dnsops.lifecycle import OperationKind, OperationState, StepKind
-from dnsops.models import DnsChange, FailoverOperation, SiteMove
-from dnsops.plan import PlanError
+from dnsops.models import DnsChange, FailoverOperation, NameServer, SiteMove, UpdateKey, Zone
+from dnsops.plan import PlanError, RRset
 from dnsops.providers.base import Outcome, OutcomeKind
 from dnsops.requesting import RequestRefused
 from dnsops.site_gathering import Scope
 from dnsops.site_plan import Direction
+from pools.models import Server
+from tests.factories import make_global
 from tests.unit.dnsops.sites import NAMES, Sites, build_sites, cname, set_health
-from tests.unit.dnsops.world import World
+from tests.unit.dnsops.world import OLD_TTL_S, World
 
 SUCCEEDED = [OperationState.SUCCEEDED] * 4
 
@@ -387,8 +389,33 @@ def refused(sites: Sites, **changes: Any) -> RequestRefused:
     return caught.value
 
 
+def test_a_hostname_that_has_changed_since_it_was_shown_is_left_out_and_the_rest_goes(sites: Sites) -> None:
+    shown = [entry.token for entry in sites.look().entries]
+    sites.world.dns.set(NAMES[1], cname("SRV9"))  # somebody moved it: it is no longer part of the move
+    sites.world.dns.set(NAMES[2], cname("SRV2"), "dns2")
+    move = sites.finish(sites.request(shown=shown))
+    assert sites.states(move) == ["succeeded", "left_out", "succeeded"]
+    assert "disagree" in move.members.get(hostname_fqdn=NAMES[2]).sentence
+
+
+def test_all_or_nothing_is_refused_where_one_has_changed_since_it_was_shown(sites: Sites) -> None:
+    shown = [entry.token for entry in sites.look().entries]
+    sites.world.dns.set(NAMES[2], cname("SRV2"), "dns2")
+    said = refused(sites, shown=shown, together=True)
+    assert said.code == "stale"
+    assert said.sentence.startswith(NAMES[2])
+
+
+def test_what_has_become_better_since_it_was_shown_goes(sites: Sites) -> None:
+    sites.down = {"SRV9"}
+    shown = [entry.token for entry in sites.look().entries]
+    sites.down = set()
+    assert sites.states(sites.finish(sites.request(shown=shown))) == SUCCEEDED
+
+
 def test_a_click_on_what_has_changed_is_refused(sites: Sites) -> None:
-    assert refused(sites, digest="0" * 64).code == "stale"
+    tokens = [f"{entry.hostname_id}:0:" for entry in sites.look().entries]
+    assert refused(sites, shown=tokens).code == "stale"
     assert AuditEntry.objects.get(action="site_move.refused").after["code"] == "stale"
 
 
@@ -421,7 +448,7 @@ def test_more_at_once_than_the_policy_lets_pass_have_to_be_confirmed(sites: Site
 
 
 def test_only_what_was_ticked_is_moved(sites: Sites) -> None:
-    move = sites.request(hostname_ids=[sites.hostnames[NAMES[1]].pk])
+    move = sites.request(shown=[sites.look().entries[1].token])
     sites.finish(move)
     assert sites.points_at() == ["SRV1", "SRV9", "SRV1", "SRV1"]
 
@@ -465,3 +492,27 @@ def test_the_command_says_what_is_wrong_with_what_was_typed(sites: Sites) -> Non
         command("Amsterdam", "--go", "--user", "otto")
     with pytest.raises(CommandError, match="nothing to move back"):
         command("Amsterdam", "--back")
+
+
+# ---------------------------------------------------------------------------------------------------- virtual services
+
+
+def test_a_hostname_on_a_virtual_service_goes_to_the_other_datacentres(sites: Sites) -> None:
+    for server in Server.objects.all():  # out of the way of the factories' names
+        Server.objects.filter(pk=server.pk).update(name=f"{server.name}-old")
+    hostname = make_global()
+    zone = Zone.objects.create(name="corp.example", key=UpdateKey.objects.first())
+    for number, name in enumerate(("dns1", "dns2"), 1):
+        NameServer.objects.create(zone=zone, name=name, address=f"10.53.9.{number}", is_writer=number == 1)
+    first, second = hostname.targets.with_aims().order_by("order")
+    record = RRset("CNAME", OLD_TTL_S, (f"{first.fqdn}.",))
+    sites.world.dns.set(hostname.fqdn, record, "dns1", "dns2")
+    for server in Server.objects.all():
+        sites.world.servers[server.name] = server
+    scope = Scope(site=first.site)
+    plan = sites.look(scope=scope)
+    assert [(e.hostname, e.plan.to_server) for e in plan.entries if e.plan] == [(hostname.fqdn, second.name)]
+    move = sites.finish(sites.request(scope=scope, shown=[entry.token for entry in plan.entries]))
+    operation = FailoverOperation.objects.get(move_member__move=move)
+    assert (operation.state, operation.to_virtual_service) == ("succeeded", second.virtual_service)
+    assert sites.world.dns.records["dns1"][hostname.fqdn].values == (f"{second.fqdn}.",)

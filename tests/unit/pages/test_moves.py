@@ -14,7 +14,8 @@ from a365admin.accounts.models import Role
 from dnsops import gathering, move_pages
 from dnsops.models import SiteMove
 from dnsops.move_models import MoveState
-from tests.unit.dnsops.sites import NAMES, Sites, build_sites
+from pools.models import FailoverTarget
+from tests.unit.dnsops.sites import NAMES, Sites, build_sites, set_health
 from tests.unit.dnsops.world import World
 from tests.unit.pages.conftest import SignIn
 
@@ -34,7 +35,7 @@ def url_of(sites: Sites, direction: str = "away") -> str:
 def open_plan(browser: Client, sites: Sites) -> tuple[str, dict[str, Any]]:
     page = html.unescape(browser.get(url_of(sites)).content.decode())
     form: dict[str, Any] = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page))
-    form["hostname"] = re.findall(r'name="hostname" value="(\d+)"', page)
+    form["hostname"] = re.findall(r'name="hostname" value="([^"]+)"', page)
     return page, form | {"at_once": "25", "how": "each", "reason": "Power failure"}
 
 
@@ -74,10 +75,10 @@ def test_all_or_nothing_is_a_choice_of_the_form(sign_in: SignIn, sites: Sites) -
 def test_a_refusal_says_why_and_keeps_what_was_typed(sign_in: SignIn, sites: Sites) -> None:
     browser = sign_in(Role.OPERATOR)
     _, form = open_plan(browser, sites)
-    response = browser.post(url_of(sites), form | {"digest": "0", "hostname": form["hostname"][:1]})
+    response = browser.post(url_of(sites), form | {"hostname": [form["hostname"][0].split(":")[0] + ":0:"]})
     page = response.content.decode()
     assert response.status_code == 409
-    assert "has changed since you opened this" in page
+    assert "Since it was shown, it has changed" in page
     assert "Power failure</textarea>" in page
     assert len(re.findall(r'name="hostname"[^>]* checked', page)) == 1
 
@@ -131,3 +132,20 @@ def test_a_move_with_news_has_another_mark(sites: Sites) -> None:
 def test_what_is_neither_away_nor_back_is_not_found(sign_in: SignIn, sites: Sites) -> None:
     assert sign_in(Role.OPERATOR).get(url_of(sites, "sideways")).status_code == 404
     assert sign_in(Role.OPERATOR).get(reverse("dnsops:move-new") + "?site=x").status_code == 404
+
+
+def test_the_hostnames_page_says_which_target_is_next_and_why(sign_in: SignIn, sites: Sites) -> None:
+    set_health(sites, SRV1="up", SRV9="down")
+    page = sign_in(Role.OPERATOR).get(sites.hostnames[NAMES[0]].get_absolute_url()).content.decode()
+    assert "Next: SRV9." in page
+    assert "it is not ready" in page
+
+
+def test_the_dialog_proposes_the_first_target_that_works_and_says_why(sign_in: SignIn, sites: Sites) -> None:
+    hostname = sites.hostnames[NAMES[0]]
+    hostname.targets.filter(order=2).update(order=3)
+    FailoverTarget.objects.create(hostname=hostname, server=sites.world.servers["SRV2"], order=2)
+    set_health(sites, SRV2="down")
+    page = html.unescape(sign_in(Role.OPERATOR).get(reverse("dnsops:preflight", args=[hostname.fqdn])).content.decode())
+    assert "to <b>SRV9</b>?" in page
+    assert "It is the first in the order that works, in Rotterdam. Passed over: SRV2" in page
