@@ -161,6 +161,11 @@ def pool_of(server: str) -> TrustedApplicationPoolPlan:
     raise KeyError(server)
 
 
+def home_pool_of(ucc: str) -> str:
+    """The pool whose hostname the clients of a UCC use: of those that it is in, the one with its lowest port."""
+    return min((port, pool.name) for pool in POOLS for name, port in pool.uccs if name == ucc)[1]
+
+
 def hostnames_served_by(server: str) -> tuple[str, ...]:
     """Short names of the dedicated hostnames that may point at this server: its certificate must name them."""
     return tuple(hostname.name for hostname in HOSTNAMES if server in hostname.targets)

@@ -68,8 +68,12 @@ def _uccs(pools: Mapping[str, TrustedApplicationPool]) -> None:
     for plan in estate.POOLS:
         for name, port in plan.uccs:
             slug = name.lower().replace(" ", "-")
-            named = {"description": name, "sip_uri": f"sip:{slug}@{estate.DOMAIN}"}
-            ucc, _created = Ucc.objects.update_or_create(name=name, defaults=named)
+            known = {
+                "description": name,
+                "sip_uri": f"sip:{slug}@{estate.DOMAIN}",
+                "home_pool": pools[estate.home_pool_of(name)],
+            }
+            ucc, _created = Ucc.objects.update_or_create(name=name, defaults=known)
             TrustedApplication.objects.update_or_create(
                 ucc=ucc,
                 trusted_application_pool=pools[plan.name],
