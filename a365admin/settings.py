@@ -292,14 +292,6 @@ BREAKGLASS = {
     "journal": Path(env.str("A365_BREAKGLASS_JOURNAL", str(_breakglass / "journal.jsonl"))),
 }
 
-# Break-glass (docs/failover.md): the sealed bundle, the key that seals it, the journal of what was done without us.
-_breakglass = VAR / "breakglass"
-BREAKGLASS = {
-    "bundle": Path(env.str("A365_BREAKGLASS_BUNDLE", str(_breakglass / "bundle.json"))),
-    "key": Path(env.str("A365_BREAKGLASS_KEY", str(_breakglass / "key"))),
-    "journal": Path(env.str("A365_BREAKGLASS_JOURNAL", str(_breakglass / "journal.jsonl"))),
-}
-
 # Probing. ``shards``: as many workers as can share the checks; ``window_s``: how long a task probes before it hands
 # over; ``ca_file``: trusted authorities (PEM) for the chains of the servers' certificates, "" for not checking chains.
 _shards, _window_s, _ca_file = env.int("A365_SHARDS", 1), env.float("A365_WINDOW_S", 20.0), env.str("A365_CA_FILE", "")

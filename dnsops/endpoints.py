@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from a365admin.accounts.models import User
 from a365admin.accounts.permissions import Capability, may
@@ -93,9 +94,10 @@ def _pools(names: Sequence[str]) -> dict[str, TrustedApplicationPool]:
 
 
 def _of_hostname(operation: FailoverOperation, source: TrustedApplicationPool) -> list[TrustedApplication]:
-    """The UCCs that clients of this hostname use: those of its own pool, as they run in the pool that is left."""
-    own = operation.hostname.trusted_application_pool.trusted_applications.values("ucc")
-    return list(source.trusted_applications.filter(ucc__in=own).select_related("ucc").order_by("ucc__name"))
+    """The UCCs that clients of this hostname use: those at home in its pool, as they run in the pool that is left."""
+    home = operation.hostname.trusted_application_pool
+    own = Q(ucc__in=home.trusted_applications.values("ucc")) & (Q(ucc__home_pool=home) | Q(ucc__home_pool=None))
+    return list(source.trusted_applications.filter(own).select_related("ucc").order_by("ucc__name"))
 
 
 def confirm(*, operation: FailoverOperation, user: User, note: str = "") -> None:

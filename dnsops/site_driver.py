@@ -206,8 +206,7 @@ class _Drive:
                 member.state, member.operation = MemberState.BEGUN.value, operation
             SiteMoveMember.objects.bulk_update(members, ["state", "operation"], batch_size=200)
             live.mark_changed({member.hostname_id for member in members})
-            for operation in operations:
-                _audit_begin(operation, self.move)
+            audit.record_many([_begin_entry(operation, self.move) for operation in operations])
         return [operation.pk for operation in operations]
 
     def _operation(self, member: SiteMoveMember) -> FailoverOperation:
@@ -259,15 +258,15 @@ class _Drive:
         live.bump_and_publish(hostname_ids=set(), operations={str(self.move.pk)})
 
 
-def _audit_begin(operation: FailoverOperation, move: SiteMove) -> None:
+def _begin_entry(operation: FailoverOperation, move: SiteMove) -> dict[str, Any]:
     change: dict[str, Any] = operation.plan["change"]
-    audit.record(
-        action=f"{operation.kind}.{'forced' if operation.forced else 'requested'}",
-        object=operation,
-        object_name=operation.hostname_fqdn,
-        reason=operation.reason,
-        before={"answer": change["expected"], "server": operation.from_text},
-        after={
+    return {
+        "action": f"{operation.kind}.{'forced' if operation.forced else 'requested'}",
+        "object": operation,
+        "object_name": operation.hostname_fqdn,
+        "reason": operation.reason,
+        "before": {"answer": change["expected"], "server": operation.from_text},
+        "after": {
             "answer": change["new"],
             "server": operation.to_text,
             "ticket": operation.ticket,
@@ -275,7 +274,7 @@ def _audit_begin(operation: FailoverOperation, move: SiteMove) -> None:
             "digest": operation.digest,
             "move": str(move.pk),
         },
-    )
+    }
 
 
 def stop(move: SiteMove, sentence: str) -> bool:

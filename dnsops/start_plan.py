@@ -162,7 +162,7 @@ def _add_home(
     uccs: Sequence[UccLine] = answers[f"uccs_{place}"]
     own, other = answers[f"pool_{place}"], answers.get(f"pool_{3 - place}", "")
     for ucc in uccs:
-        found["uccs"].append({"name": ucc.name, "description": ucc.name})
+        found["uccs"].append({"name": ucc.name, "description": ucc.name, "home_pool": own})
         found["trusted_applications"].append(_application(ucc.name, own, ucc.port))
         if ucc.other_port is not None:
             found["trusted_applications"].append(_application(ucc.name, other, ucc.other_port))

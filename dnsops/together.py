@@ -59,6 +59,7 @@ class Together:
         """Check again, write, read back, verify, and let all of them go."""
         checkpoint("claimed")
         to_verify = self._check_again()
+        self._let_go([one for one in self.batch.ones if wiring.is_by_hand(self.zones.get(one.plan.change.zone))])
         to_write = self._record_changes([one for one in self.batch.ones if one not in to_verify])
         while to_write:
             checkpoint("change_recorded")

@@ -321,7 +321,14 @@ def list_html(overview: Overview, *, show: str, query: str, actions: bool) -> Sa
         sections = _sections(overview, rows, filtered=bool(show or query), actions=actions)
         return render_to_string(
             "pools/overview_list.html",
-            {"sections": sections, "show": show, "q": query, "empty": not overview.rows, "found": len(rows)},
+            {
+                "sections": sections,
+                "show": show,
+                "q": query,
+                "empty": not overview.rows,
+                "found": len(rows),
+                "actions": actions,
+            },
         )
 
     return _parts.get(("list", overview.key, history.latest_slot.get(), show, query, actions), make)

@@ -210,6 +210,11 @@ def servers_of(target: str) -> tuple[str, ...]:
     return next((balancer.servers for balancer in BALANCERS if balancer.name == target), (target,))
 
 
+def home_pool_of(ucc: str) -> str:
+    """The pool whose hostname the clients of a UCC use: of those that it is in, the one with its lowest port."""
+    return min((port, pool.name) for pool in POOLS for name, port in pool.uccs if name == ucc)[1]
+
+
 def hostnames_served_by(server: str) -> tuple[str, ...]:
     """Short names of the dedicated hostnames whose clients may end up here: its certificate must name them."""
     return tuple(

@@ -72,11 +72,17 @@ def _trusted_application_pools(front_end_pools: Mapping[str, FrontEndPool]) -> d
 def _uccs(pools: Mapping[str, TrustedApplicationPool]) -> None:
     for plan in estate.POOLS:
         for name, port in plan.uccs:
-            ucc, _created = Ucc.objects.update_or_create(name=name, defaults={"description": name})
+            slug = name.lower().replace(" ", "-")
+            known = {
+                "description": name,
+                "sip_uri": f"sip:{slug}@{estate.DOMAIN}",
+                "home_pool": pools[estate.home_pool_of(name)],
+            }
+            ucc, _created = Ucc.objects.update_or_create(name=name, defaults=known)
             TrustedApplication.objects.update_or_create(
                 ucc=ucc,
                 trusted_application_pool=pools[plan.name],
-                defaults={"application_id": f"urn:application:{name.lower().replace(' ', '-')}", "port": port},
+                defaults={"application_id": f"urn:application:{slug}", "port": port},
             )
 
 

@@ -126,7 +126,7 @@ def test_one_pool_fails_over_to_the_cold_standby_once_it_is_started_and_back(est
 
 @walks
 def test_paired_pools_with_single_servers_cross_sites_and_list_the_endpoints_to_move(estate: Estate) -> None:
-    Ucc.objects.filter(name="Customer Care").update(sip_uri="sip:care@lab.example")
+    Ucc.objects.filter(name="Emergency Line").update(sip_uri="")
     found = estate.next("a365web4")
     assert found.target is not None
     assert (found.target.name, found.target.site) == ("SRV8", "Groningen")
@@ -135,9 +135,9 @@ def test_paired_pools_with_single_servers_cross_sites_and_list_the_endpoints_to_
     assert estate.dns("a365web4") == {"SRV8"}
     checklist = endpoints.checklist_of(done)
     assert checklist is not None
-    assert checklist.commands == (
-        "Move-CsApplicationEndpoint -Identity 'sip:care@lab.example' -TargetApplicationPool 'a365pool5.lab.example'",
-    )
+    (command,) = checklist.commands
+    assert command.startswith("Move-CsApplicationEndpoint -Identity 'sip:customer-care@lab.example'")
+    assert command.endswith("-TargetApplicationPool 'a365pool5.lab.example'")
     assert checklist.without_uri == ("Emergency Line",)
     see()
     assert estate.go("a365web4", OperationKind.FAILBACK).state == OperationState.SUCCEEDED

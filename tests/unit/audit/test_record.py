@@ -12,7 +12,7 @@ from django.db import DatabaseError, connection, transaction
 from a365admin.audit import triggers
 from a365admin.audit.context import Acting, act_as
 from a365admin.audit.models import AppendOnlyError, AuditEntry, ChainHead, Outcome
-from a365admin.audit.services import record, record_apart, verify_chain
+from a365admin.audit.services import record, record_apart, record_many, verify_chain
 from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -132,3 +132,14 @@ def test_twenty_at_once_make_one_chain() -> None:
     assert not failures
     report = verify_chain()
     assert (report.ok, report.count) == (True, 60), report.sentence
+
+
+def test_many_entries_at_once_stand_in_the_chain_in_their_order() -> None:
+    record(action="first")
+    record_many([{"action": f"many.{number}", "object_name": "x"} for number in range(5)])
+    record_many([])
+    record(action="last")
+    assert list(AuditEntry.objects.order_by("pk").values_list("action", flat=True)) == [
+        "first", "many.0", "many.1", "many.2", "many.3", "many.4", "last"
+    ]  # fmt: skip
+    assert verify_chain().ok

@@ -165,7 +165,7 @@ def _patch(sites: Sites, monkeypatch: pytest.MonkeyPatch) -> None:
     def probe_each(checks: list[Check], *, timeout_s: float, good_for_s: float = 0.0) -> list[TargetCheck]:
         names = {server.pk: server.name for server in sites.world.servers.values()}
         return [
-            TargetCheck(kinds[CheckKind(c.kind)], c.label, names[c.server_id or 0] not in sites.down, "refused")
+            TargetCheck(kinds[CheckKind(c.kind)], c.label, names.get(c.server_id or 0) not in sites.down, "refused")
             for c in checks
         ]
 

@@ -16,14 +16,16 @@ from a365admin.audit.models import AuditEntry
 from dnsops import executor, gathering, services, site_moves, together
 from dnsops.batch import Batch
 from dnsops.lifecycle import OperationKind, OperationState, StepKind
-from dnsops.models import DnsChange, FailoverOperation, SiteMove, Zone
-from dnsops.plan import PlanError
+from dnsops.models import DnsChange, FailoverOperation, NameServer, SiteMove, UpdateKey, Zone
+from dnsops.plan import PlanError, RRset
 from dnsops.providers.base import Outcome, OutcomeKind
 from dnsops.requesting import RequestRefused
 from dnsops.site_gathering import Scope
 from dnsops.site_plan import Direction
+from pools.models import Server
+from tests.factories import make_global
 from tests.unit.dnsops.sites import NAMES, Sites, build_sites, cname, set_health
-from tests.unit.dnsops.world import World
+from tests.unit.dnsops.world import OLD_TTL_S, World
 
 SUCCEEDED = [OperationState.SUCCEEDED] * 4
 
@@ -499,3 +501,27 @@ def test_hostnames_of_a_zone_that_is_changed_by_hand_are_left_to_their_own_pages
     assert plan.entries
     for entry in plan.entries:
         assert any("is changed by hand" in finding.sentence for finding in entry.findings), entry
+
+
+# ---------------------------------------------------------------------------------------------------- virtual services
+
+
+def test_a_hostname_on_a_virtual_service_goes_to_the_other_datacentres(sites: Sites) -> None:
+    for server in Server.objects.all():  # out of the way of the factories' names
+        Server.objects.filter(pk=server.pk).update(name=f"{server.name}-old")
+    hostname = make_global()
+    zone = Zone.objects.create(name="corp.example", key=UpdateKey.objects.first())
+    for number, name in enumerate(("dns1", "dns2"), 1):
+        NameServer.objects.create(zone=zone, name=name, address=f"10.53.9.{number}", is_writer=number == 1)
+    first, second = hostname.targets.with_aims().order_by("order")
+    record = RRset("CNAME", OLD_TTL_S, (f"{first.fqdn}.",))
+    sites.world.dns.set(hostname.fqdn, record, "dns1", "dns2")
+    for server in Server.objects.all():
+        sites.world.servers[server.name] = server
+    scope = Scope(site=first.site)
+    plan = sites.look(scope=scope)
+    assert [(e.hostname, e.plan.to_server) for e in plan.entries if e.plan] == [(hostname.fqdn, second.name)]
+    move = sites.finish(sites.request(scope=scope, shown=[entry.token for entry in plan.entries]))
+    operation = FailoverOperation.objects.get(move_member__move=move)
+    assert (operation.state, operation.to_virtual_service) == ("succeeded", second.virtual_service)
+    assert sites.world.dns.records["dns1"][hostname.fqdn].values == (f"{second.fqdn}.",)
