@@ -291,11 +291,18 @@ _keep_days = {
 for _grain, _least in (("minutes", 1), ("hours", 31), ("days", 366), ("transitions", 7)):
     if _keep_days[_grain] < _least:
         raise _setting_error(f"A365_KEEP_{_grain.upper()}_DAYS", str(_keep_days[_grain]), f"{_least} days or more")
+_warn_days, _alarm_days = env.int("A365_CERTIFICATE_WARN_DAYS", 30), env.int("A365_CERTIFICATE_ALARM_DAYS", 7)
+if not 0 < _alarm_days <= _warn_days <= 365:
+    raise _setting_error(
+        "A365_CERTIFICATE_ALARM_DAYS", f"{_alarm_days}, with a warning at {_warn_days}", "1 to the warning's days"
+    )
 POOLS: dict[str, Any] = {
     "shards": _shards,
     "window_s": _window_s,
     "ca_file": _ca_file,
     "keep_days": _keep_days,
+    "certificate_warn_days": _warn_days,
+    "certificate_alarm_days": _alarm_days,
     # The connects to UCC ports are never completed: cheaper, and no accept() of theirs sees them; see docs/install.md.
     "half_open": env.bool("A365_HALF_OPEN", False),
 }

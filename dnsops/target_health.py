@@ -15,7 +15,7 @@ from pools import live, services as pools_services
 from pools.estate import spec_of
 from pools.health import KNOCKS, CheckKind, Health
 from pools.models import CheckState, DedicatedHostname, Server, TrustedApplication, VirtualService
-from pools.probing.result import ProbeResult
+from pools.probing.result import REFUSED_CERTIFICATES, ProbeResult
 from pools.specs import ApplicationSpec, Check, Estate, HostnameSpec, ServerSpec, checks_of as estate_checks_of
 
 KINDS = {
@@ -109,13 +109,18 @@ def stored(aim: Server | VirtualService, hostname: DedicatedHostname) -> tuple[T
         TargetCheck(
             kind=KINDS[CheckKind(state.kind)],
             label=state.label,
-            ok=None if at is None or state.health == Health.UNKNOWN else state.health != Health.DOWN,
+            ok=None if at is None or state.health == Health.UNKNOWN else _stands(state),
             sentence=state.sentence,
             degraded=state.health == Health.DEGRADED,
             age_s=max(time.time() - at, 0.0) if at is not None else 0.0,
         )
         for state in _states(aim, hostname)
     )
+
+
+def _stands(state: CheckState) -> bool:
+    """Whether a standing check says that clients are served; a certificate that they refuse is only degraded there."""
+    return state.health != Health.DOWN and state.cause not in REFUSED_CERTIFICATES
 
 
 def problem_of(found: tuple[TargetCheck, ...]) -> str:

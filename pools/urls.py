@@ -16,6 +16,7 @@ urlpatterns = [
     path("virtual-services/<str:name>/", views.virtual_service, name="virtual-service"),
     path("maintenance/", include("pools.maintenance.urls")),
     path("clients/", include("pools.clients.urls")),
+    path("certificates/", include("pools.certificates.urls")),
     path("estate/", include("pools.edit_urls")),
     path("estate/", include("pools.import_urls")),
 ]

@@ -85,6 +85,11 @@ SERVER_WORDS: Mapping[str, Words] = {
         "Give it its right certificate again",
         "Wrong certificate: it does not name the dedicated hostname.",
     ),
+    ServerFault.EXPIRING_CERTIFICATE: Words(
+        "Let its certificate be about to expire",
+        "Renew its certificate",
+        "About to expire: its certificate ends in five days.",
+    ),
 }
 DNS_WORDS: Mapping[str, Words] = {
     DnsFault.REFUSING: Words("Refuse changes", "Accept changes again", "Refusing: every change is answered REFUSED."),
