@@ -12,6 +12,7 @@ urlpatterns = [
     path("hostnames/<str:fqdn>/history/", views.history, name="history"),
     path("history/bars/", views.bars, name="bars"),
     path("hostnames/<str:fqdn>/row/", views.row, name="row"),
+    path("hostnames/<str:fqdn>/uccs/", views.uccs, name="hostname-uccs"),
     path("servers/<str:name>/", views.server, name="server"),
     path("virtual-services/<str:name>/", views.virtual_service, name="virtual-service"),
     path("maintenance/", include("pools.maintenance.urls")),

@@ -56,7 +56,17 @@ class Kind:
         raise KeyError(name)
 
 
-SITE = Kind("site", "sites", "site", "sites", ("name",), (Field("name", "name", Type.NAME, required=True),))
+SITE = Kind(
+    "site",
+    "sites",
+    "site",
+    "sites",
+    ("name",),
+    (
+        Field("name", "name", Type.NAME, required=True),
+        Field("standby_runs_ucc", "standbys run the UCC service too", Type.FLAG, default=False),
+    ),
+)
 FRONT_END_POOL = Kind(
     "front-end-pool",
     "front_end_pools",

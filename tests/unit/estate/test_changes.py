@@ -57,7 +57,7 @@ def test_an_addition_is_recorded_and_told(
         admin.post(reverse("pools:estate-add", args=["site"]), {"name": "Amsterdam"})
     entry = AuditEntry.objects.get()
     assert (entry.action, entry.actor_name, entry.object_name) == ("site.added", "me", "Amsterdam")
-    assert (entry.before, entry.after) == ({}, {"name": "Amsterdam"})
+    assert (entry.before, entry.after) == ({}, {"name": "Amsterdam", "standbys run the UCC service too": False})
     assert told == [True]
 
 
