@@ -135,7 +135,8 @@ def test_what_nothing_uses_is_deleted_and_recorded(
         assert admin.post(page("delete", "site", site.pk)).status_code == 302
     assert not Site.objects.exists()
     entry = AuditEntry.objects.get()
-    assert (entry.action, entry.object_name, entry.before) == ("site.deleted", "Amsterdam", {"name": "Amsterdam"})
+    assert (entry.action, entry.object_name) == ("site.deleted", "Amsterdam")
+    assert entry.before["name"] == "Amsterdam"
     assert told == [True]
 
 
