@@ -17,6 +17,7 @@ from pools.maintenance.models import Maintenance
 from pools.maintenance.reads import attach_covering, maintenances_about
 from pools.models import CheckState, DedicatedHostname, FailoverTarget, HealthTransition, HostnameStatus, Server
 
+ELSEWHERE = frozenset({"fingerprint", "signature"})  # shown on the page Certificates
 _WORST = {Health.DOWN: 0, Health.UNKNOWN: 1, Health.DEGRADED: 2, Health.UP: 3}
 
 
@@ -65,6 +66,8 @@ def check_line(check: CheckState, watch: str = "") -> CheckLine:
     """Make the evidence of a check readable: short values only, lists joined. ``watch``: of its watch connection."""
     facts = []
     for key, value in check.evidence.items():
+        if key in ELSEWHERE:
+            continue
         text = ", ".join(str(item) for item in value) if isinstance(value, list) else str(value)
         if value not in ("", None, []) and not isinstance(value, dict):
             facts.append((key.replace("_", " "), text[:120]))

@@ -153,6 +153,14 @@ def clients(address_of_srv3: str) -> tuple[tuple[str, str, str, str], ...]:
     )
 
 
+def home_pool_of(ucc: str) -> TrustedApplicationPoolPlan:
+    """The pool that a UCC runs in: the one where it has the lowest port. Raises ValueError for one of no pool."""
+    return min(
+        (pool for pool in POOLS if ucc in dict(pool.uccs)),
+        key=lambda pool: (dict(pool.uccs)[ucc], POOLS.index(pool)),
+    )
+
+
 def pool_of(server: str) -> TrustedApplicationPoolPlan:
     """The trusted application pool that a server belongs to. Raises KeyError for a server that is not in the estate."""
     for pool in POOLS:

@@ -67,7 +67,8 @@ def _trusted_application_pools(front_end_pools: Mapping[str, FrontEndPool]) -> d
 def _uccs(pools: Mapping[str, TrustedApplicationPool]) -> None:
     for plan in estate.POOLS:
         for name, port in plan.uccs:
-            ucc, _created = Ucc.objects.update_or_create(name=name, defaults={"description": name})
+            home = pools[estate.home_pool_of(name).name]
+            ucc, _created = Ucc.objects.update_or_create(name=name, defaults={"description": name, "home_pool": home})
             TrustedApplication.objects.update_or_create(
                 ucc=ucc,
                 trusted_application_pool=pools[plan.name],
