@@ -72,12 +72,19 @@ class UccLine:
     pattern: Pattern
     health: Health
     sentence: str
+    planned: bool = False
+
+    @property
+    def status(self) -> str:
+        """The word that the page shows: what is wrong on a server in maintenance is planned, and no alarm."""
+        return "maintenance" if self.planned else self.health.value
 
 
 def ucc_line(name: str, cells: Sequence[Cell], active: Collection[int], *, both_normal: bool) -> UccLine:
     """Judge one UCC. ``active``: ids of the servers that DNS leads clients to, empty where that is not known."""
     pattern, health, sentence = _judge(cells, active, both_normal=both_normal)
-    return UccLine(name, tuple(cells), pattern, health, sentence)
+    out = any(cell.in_maintenance for cell in cells if cell.server_id in active)
+    return UccLine(name, tuple(cells), pattern, health, sentence, out and health in {Health.DOWN, Health.DEGRADED})
 
 
 _Judgement = tuple[Pattern, Health, str]

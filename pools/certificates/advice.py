@@ -17,7 +17,7 @@ _DO: Mapping[str, tuple[int, str, str]] = {
     "self_signed": (3, "Self-signed", "Replace it by one of an authority that the clients trust."),
     "untrusted": (3, "Not trusted", "Install the certificates between it and its authority, or name the authority."),
     "weak": (5, "Too weak", "Renew it with an RSA key of 2048 bits or more, signed with SHA-256."),
-    "expiring": (6, "Expires soon", "Renew it."),
+    "expiring": (6, "Expires soon", "Make a request and install the new one before that day."),
 }
 URGENT, UNKNOWN, GOOD = 4, 7, 8
 
@@ -45,5 +45,5 @@ def advise(*, health: str, cause: str, urgent: bool = False, stale: bool = False
     if rank == GOOD:
         return Advice(GOOD, "up", word)
     if cause == "expiring" and urgent:
-        return Advice(URGENT, "degraded", "Expires now", "Renew it now.")
+        return Advice(URGENT, "degraded", "Expires now", "Make a request and install the new one before that day.")
     return Advice(rank, "degraded", word, todo)

@@ -51,6 +51,13 @@ def test_each_combination_has_its_sentence(found: UccLine, pattern: Pattern, hea
     assert (found.pattern, found.health, found.sentence) == (pattern, health, sentence)
 
 
+def test_what_is_wrong_in_maintenance_is_shown_as_planned() -> None:
+    assert line(N, N, out=frozenset({1})).status == "maintenance"
+    assert line(N, N, out=frozenset({2})).status == "down"
+    assert line(R, N, out=frozenset({1})).status == "up"
+    assert line(U, N, out=frozenset({1})).status == "unknown"
+
+
 def test_it_is_never_called_well_without_a_server_that_is_seen_to_run_it_where_clients_are_led() -> None:
     for runs in product(Run, repeat=3):
         for both in (False, True):
