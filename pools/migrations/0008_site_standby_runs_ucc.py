@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('pools', '0006_clients'),
+        ('pools', '0007_watch_connections'),
     ]
 
     operations = [
