@@ -34,6 +34,7 @@ _NAV = (
     ("Maintenance", "pools:maintenance", "tool", Capability.VIEW),
     ("Move a site", "dnsops:moves", "building", Capability.FAILOVER),
     ("Clients", "pools:clients", "device-desktop", Capability.VIEW),
+    ("Certificates", "pools:certificates", "certificate", Capability.VIEW),
     ("Audit log", "audit:log", "history", Capability.VIEW_AUDIT),
     ("Estate", "pools:estate", "sitemap", Capability.EDIT_ESTATE),
     ("People", "accounts:people", "users", Capability.MANAGE_USERS),

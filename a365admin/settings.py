@@ -336,12 +336,19 @@ _checks = Overrides(
 _problem = problem_of(_checks, TIMINGS.__getitem__)
 if _problem:
     raise _setting_error(f"A365_{_problem[0].upper()}", _problem[1], "a timeout that is shorter than the interval")
+_warn_days, _alarm_days = env.int("A365_CERTIFICATE_WARN_DAYS", 30), env.int("A365_CERTIFICATE_ALARM_DAYS", 7)
+if not 0 < _alarm_days <= _warn_days <= 365:
+    raise _setting_error(
+        "A365_CERTIFICATE_ALARM_DAYS", f"{_alarm_days}, with a warning at {_warn_days}", "1 to the warning's days"
+    )
 POOLS: dict[str, Any] = {
     "checks": _checks,
     "shards": _shards,
     "window_s": _window_s,
     "ca_file": _ca_file,
     "keep_days": _keep_days,
+    "certificate_warn_days": _warn_days,
+    "certificate_alarm_days": _alarm_days,
     # The connects to UCC ports are never completed: cheaper, and no accept() of theirs sees them; see docs/install.md.
     "half_open": env.bool("A365_HALF_OPEN", False),
     "references": _references,

@@ -17,6 +17,7 @@ from pools import live, services as pools_services
 from pools.estate import server_spec, spec_of
 from pools.health import KNOCKS, CheckKind, Health, is_stale
 from pools.models import CheckState, DedicatedHostname, Server, TrustedApplication, VirtualService
+from pools.probing.result import REFUSED_CERTIFICATES
 from pools.specs import ApplicationSpec, Check, Estate, HostnameSpec, checks_of as estate_checks_of
 
 __all__ = ["KINDS", "checks_of", "healthy_for", "probe", "probe_each", "problem_of", "stored"]
@@ -95,13 +96,18 @@ def stored(aim: Server | VirtualService, hostname: DedicatedHostname) -> tuple[T
         TargetCheck(
             kind=KINDS[CheckKind(state.kind)],
             label=state.label,
-            ok=None if at is None or state.health == Health.UNKNOWN else state.health != Health.DOWN,
+            ok=None if at is None or state.health == Health.UNKNOWN else _stands(state),
             sentence=state.sentence,
             degraded=state.health == Health.DEGRADED,
             age_s=max(time.time() - at, 0.0) if at is not None else 0.0,
         )
         for state in _states(aim, hostname)
     )
+
+
+def _stands(state: CheckState) -> bool:
+    """Whether a standing check says that clients are served; a certificate that they refuse is only degraded there."""
+    return state.health != Health.DOWN and state.cause not in REFUSED_CERTIFICATES
 
 
 def healthy_for(aim: Server | VirtualService, hostname: DedicatedHostname) -> timedelta | None:

@@ -138,7 +138,7 @@ class SiteForm(EstateForm):
 
     class Meta:
         model = Site
-        fields: ClassVar = ["name"]
+        fields: ClassVar = ["name", "standby_runs_ucc"]
         help_texts: ClassVar = {"name": "The datacentre, in words that everybody here knows."}
 
 

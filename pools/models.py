@@ -48,6 +48,11 @@ class Site(models.Model):
     """A datacentre."""
 
     name = models.CharField(max_length=80, unique=True)
+    standby_runs_ucc = models.BooleanField(
+        "standbys run the UCC service too",
+        default=False,
+        help_text="Both servers of a pair running it is normal in this site, in each of its pools.",
+    )
 
     class Meta:
         ordering: ClassVar = ["name"]
@@ -88,7 +93,8 @@ class TrustedApplicationPool(CheckOverrides):
     standby_runs_ucc = models.BooleanField(
         "the standby runs the UCC service too",
         default=False,
-        help_text="Normal in some enterprise pools. Elsewhere two servers answering on a UCC's port is a loud warning.",
+        help_text="Normal in some enterprise pools; of a whole site it is said on the site. Elsewhere two servers that "
+        "answer on a UCC's port are a loud warning.",
     )
     watch_connections = models.BooleanField(
         "hold a watch connection to each UCC port",

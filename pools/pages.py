@@ -23,6 +23,7 @@ from pools.maintenance.reads import attach_covering, maintenances_about
 from pools.models import CheckState, DedicatedHostname, FailoverTarget, HealthTransition, HostnameStatus, Server
 from pools.next_target import NextTarget
 
+ELSEWHERE = frozenset({"fingerprint", "signature"})  # shown on the page Certificates
 _WORST = {Health.DOWN: 0, Health.UNKNOWN: 1, Health.DEGRADED: 2, Health.UP: 3}
 
 
@@ -88,6 +89,8 @@ def check_line(check: CheckState, *, stale: bool = False, watch: str = "") -> Ch
     """Make the evidence of a check readable: short values only, lists joined."""
     facts = []
     for key, value in check.evidence.items():
+        if key in ELSEWHERE:
+            continue
         text = ", ".join(str(item) for item in value) if isinstance(value, list) else str(value)
         if key == "since" and isinstance(value, int | float):
             text = f"{datetime.fromtimestamp(value, UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -23,6 +23,7 @@ from pools.models import (
     HostnameStatus,
     Server,
     TrustedApplication,
+    TrustedApplicationPool,
     VirtualService,
 )
 from pools.rollup import HostnameVerdict, roll_up_hostname
@@ -156,7 +157,7 @@ def read_facts(hostname_ids: Collection[int], latency_ms: Mapping[str, float]) -
             Q(server_id__in=servers) | Q(hostname_id__in=hostname_ids) | Q(virtual_service_id__in=services)
         )
     }
-    reader = _Reader(states, applications, latency_ms, coverings_of(servers.keys()))
+    reader = _Reader(states, applications, latency_ms, coverings_of(servers.keys()), pools_where_both_run(pool_ids))
     dns: dict[int, list[CheckState]] = {}
     for state in states.values():
         if state.kind == CheckKind.DNS and state.hostname_id is not None:
@@ -172,6 +173,12 @@ def read_facts(hostname_ids: Collection[int], latency_ms: Mapping[str, float]) -
     }
 
 
+def pools_where_both_run(pool_ids: Collection[int]) -> set[int]:
+    """Return which of these pools' standbys run the UCC service too: the pool says so, or its site."""
+    says = Q(standby_runs_ucc=True) | Q(front_end_pool__site__standby_runs_ucc=True)
+    return set(TrustedApplicationPool.objects.filter(says, pk__in=pool_ids).values_list("pk", flat=True))
+
+
 class _Reader:
     """Makes facts of rows that have been read."""
 
@@ -181,7 +188,9 @@ class _Reader:
         applications: Mapping[int, list[TrustedApplication]],
         latency_ms: Mapping[str, float],
         covered: Mapping[int, Covering],
+        both_run: Collection[int],
     ) -> None:
+        self._both_run = both_run
         self._covered = covered
         self._states = states
         self._applications = applications
@@ -235,7 +244,7 @@ class _Reader:
             cert=self.check(f"cert:{server.pk}:{hostname_id}"),
             in_maintenance=server.pk in self._covered,
             maintenance=self._covered.get(server.pk, NOT_COVERED).sentence,
-            standby_runs_ucc=server.trusted_application_pool.standby_runs_ucc,
+            standby_runs_ucc=server.trusted_application_pool_id in self._both_run,
         )
 
     def dns(self, states: list[CheckState]) -> tuple[DnsFact, ...]:

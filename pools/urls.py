@@ -15,10 +15,12 @@ urlpatterns = [
     path("sites/<str:name>/", views.site, name="site"),
     path("history/bars/", views.bars, name="bars"),
     path("hostnames/<str:fqdn>/row/", views.row, name="row"),
+    path("hostnames/<str:fqdn>/uccs/", views.uccs, name="hostname-uccs"),
     path("servers/<str:name>/", views.server, name="server"),
     path("virtual-services/<str:name>/", views.virtual_service, name="virtual-service"),
     path("maintenance/", include("pools.maintenance.urls")),
     path("clients/", include("pools.clients.urls")),
+    path("certificates/", include("pools.certificates.urls")),
     path("estate/", include("pools.edit_urls")),
     path("estate/", include("pools.import_urls")),
 ]

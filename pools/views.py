@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 
 from a365admin.accounts.decorators import require
 from a365admin.accounts.permissions import Capability, may
-from pools import helpdesk as helpdesk_words, overview, pages, place_pages, service_pages
+from pools import helpdesk as helpdesk_words, overview, pages, place_pages, service_pages, ucc_pages
 from pools.history import reading as history_reading
 from pools.models import DedicatedHostname
 from pools.place_pages import PlacePage
@@ -108,6 +108,14 @@ def history(request: HttpRequest, fqdn: str) -> HttpResponse:
 def bars(request: HttpRequest) -> HttpResponse:
     """Every hostname's history bar by id: an overview that stays open fetches them anew."""
     return JsonResponse({"bars": {str(pk): html for pk, html in history_reading.all_bars().items()}})
+
+
+@require_safe
+@require(Capability.VIEW)
+def uccs(request: HttpRequest, fqdn: str) -> HttpResponse:
+    """Where each UCC of a hostname runs, as a fragment of its page."""
+    found = pages.find_hostname(fqdn)
+    return render(request, "pools/uccs.html", {"hostname": found, "table": ucc_pages.ucc_table(found)})
 
 
 @require_safe

@@ -197,6 +197,14 @@ def clients(address_of_srv3: str) -> tuple[tuple[str, str, str, str], ...]:
     )
 
 
+def home_pool_of(ucc: str) -> TrustedApplicationPoolPlan:
+    """The pool that a UCC runs in: the one where it has the lowest port. Raises ValueError for one of no pool."""
+    return min(
+        (pool for pool in POOLS if ucc in dict(pool.uccs)),
+        key=lambda pool: (dict(pool.uccs)[ucc], POOLS.index(pool)),
+    )
+
+
 def pool_of(server: str) -> TrustedApplicationPoolPlan:
     """The trusted application pool that a server belongs to. Raises KeyError for a server that is not in the estate."""
     for pool in POOLS:
@@ -208,11 +216,6 @@ def pool_of(server: str) -> TrustedApplicationPoolPlan:
 def servers_of(target: str) -> tuple[str, ...]:
     """The servers that a target leads to: itself, or the real servers behind a load balancer."""
     return next((balancer.servers for balancer in BALANCERS if balancer.name == target), (target,))
-
-
-def home_pool_of(ucc: str) -> str:
-    """The pool whose hostname the clients of a UCC use: of those that it is in, the one with its lowest port."""
-    return min((port, pool.name) for pool in POOLS for name, port in pool.uccs if name == ucc)[1]
 
 
 def hostnames_served_by(server: str) -> tuple[str, ...]:

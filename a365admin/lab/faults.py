@@ -13,6 +13,7 @@ class ServerFault(StrEnum):
     SILENT = "silent"
     SLOW = "slow"
     WRONG_CERTIFICATE = "wrong_certificate"
+    EXPIRING_CERTIFICATE = "expiring_certificate"
 
 
 class BalancerFault(StrEnum):

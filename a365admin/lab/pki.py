@@ -35,8 +35,8 @@ def create_authority(directory: Path, *, domain: str) -> None:
     (directory / CA_CERTIFICATE).write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
 
-def create_certificate(directory: Path, *, file_name: str, names: tuple[str, ...]) -> Path:
-    """Make a server certificate for `names`, signed by the authority in `directory`.
+def create_certificate(directory: Path, *, file_name: str, names: tuple[str, ...], life: timedelta = LEAF_LIFE) -> Path:
+    """Make a server certificate for `names` that lasts for `life`, signed by the authority in `directory`.
 
     Out: the path of a PEM file, for its owner only, that holds the key and the certificate. Raises OSError or
     TypeError or ValueError where the authority is missing or damaged.
@@ -51,7 +51,7 @@ def create_certificate(directory: Path, *, file_name: str, names: tuple[str, ...
     certificate = (
         x509.CertificateBuilder(issuer.subject, subject, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - CLOCK_SLACK)
-        .not_valid_after(now + LEAF_LIFE)
+        .not_valid_after(now + life)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(authority=False), critical=True)

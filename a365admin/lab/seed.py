@@ -76,7 +76,7 @@ def _uccs(pools: Mapping[str, TrustedApplicationPool]) -> None:
             known = {
                 "description": name,
                 "sip_uri": f"sip:{slug}@{estate.DOMAIN}",
-                "home_pool": pools[estate.home_pool_of(name)],
+                "home_pool": pools[estate.home_pool_of(name).name],
             }
             ucc, _created = Ucc.objects.update_or_create(name=name, defaults=known)
             TrustedApplication.objects.update_or_create(

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Set as AbstractSet
+from datetime import timedelta
 from html import escape
 from pathlib import Path
 
@@ -26,6 +27,7 @@ PAGES = {
     "/Snapper": "Snapper",
 }
 # What kills connections and listeners of either half, and what makes either half silent.
+EXPIRING_LIFE = timedelta(days=5, hours=12)
 UCC_CLOSED = frozenset({ServerFault.UCC_DOWN, ServerFault.DEAD})
 WEB_CLOSED = frozenset({ServerFault.WEB_DOWN, ServerFault.DEAD})
 
@@ -45,6 +47,10 @@ class A365Server:
             pki.create_certificate(
                 directory, file_name=f"{short}-wrong.pem", names=(estate.fqdn(f"retired-{short}", domain),)
             )
+        )
+        names = (config.fqdn, *config.hostnames)
+        self._expiring = _context(
+            pki.create_certificate(directory, file_name=f"{short}-expiring.pem", names=names, life=EXPIRING_LIFE)
         )
         self._right.sni_callback = self._choose_certificate
         self._ucc = [Port(config.address, port, self._serve_ucc) for port in config.ucc_ports]
@@ -95,6 +101,8 @@ class A365Server:
         """For each handshake: so a certificate is exchanged without closing the port."""
         if ServerFault.WRONG_CERTIFICATE in self.faults:
             connection.context = self._wrong
+        elif ServerFault.EXPIRING_CERTIFICATE in self.faults:
+            connection.context = self._expiring
 
     async def _serve_ucc(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """No banner: read and forget, until the client goes."""

@@ -90,6 +90,11 @@ SERVER_WORDS: Mapping[str, Words] = {
         "Give it its right certificate again",
         "Wrong certificate: it does not name the dedicated hostname.",
     ),
+    ServerFault.EXPIRING_CERTIFICATE: Words(
+        "Let its certificate be about to expire",
+        "Renew its certificate",
+        "About to expire: its certificate ends in five days.",
+    ),
 }
 BALANCER_WORDS: Mapping[str, Words] = {
     BalancerFault.DEAD: Words(

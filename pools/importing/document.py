@@ -66,7 +66,17 @@ _CHECKS = (
     Field("check_rise", "up again after … good results in a row", Type.NUMBER, default=None, quiet=True),
     Field("check_expected_text", "text that the web services’ page must hold", quiet=True),
 )
-SITE = Kind("site", "sites", "site", "sites", ("name",), (Field("name", "name", Type.NAME, required=True),))
+SITE = Kind(
+    "site",
+    "sites",
+    "site",
+    "sites",
+    ("name",),
+    (
+        Field("name", "name", Type.NAME, required=True),
+        Field("standby_runs_ucc", "standbys run the UCC service too", Type.FLAG, default=False),
+    ),
+)
 FRONT_END_POOL = Kind(
     "front-end-pool",
     "front_end_pools",

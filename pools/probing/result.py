@@ -27,11 +27,15 @@ class Cause(StrEnum):
     EXPIRED = "expired"
     WRONG_NAME = "wrong_name"
     UNTRUSTED = "untrusted"
+    SELF_SIGNED = "self_signed"
+    WEAK = "weak"  # key or signature
     NOT_SEEN = "not_seen"  # what should be looked at did not come: no connection, so no certificate
     CUT_OFF = "cut_off"
     LOCAL = "local"  # the prober itself could not ask: no file descriptor, no port
 
 
+# A certificate for which clients turn away; health calls it degraded, a failover to it is blocked.
+REFUSED_CERTIFICATES = frozenset({Cause.TLS, Cause.EXPIRED, Cause.WRONG_NAME, Cause.UNTRUSTED, Cause.SELF_SIGNED})
 NO_EVIDENCE: Mapping[str, Any] = MappingProxyType({})
 SENTENCE_LIMIT = 300
 

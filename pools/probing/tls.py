@@ -2,29 +2,65 @@
 
 from __future__ import annotations
 
+import hashlib
 import ssl
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.x509.oid import ExtensionOID, NameOID
 
 from pools.probing.result import SENTENCE_LIMIT, Cause, ProbeResult, plain
 
-WARN_DAYS = 30
-ALARM_DAYS = 7
 NAMES_KEPT = 20
+RSA_BITS, EC_BITS = 2048, 224  # NIST SP 800-131A: less is not allowed any more
+_WEAK_HASHES = frozenset({"md5", "sha1"})
 DAY_S = 86_400
+_KEY_WORDS = {
+    "RSAPublicKey": "RSA",
+    "ECPublicKey": "EC",
+    "EllipticCurvePublicKey": "EC",
+    "DSAPublicKey": "DSA",
+    "Ed25519PublicKey": "Ed25519",
+    "Ed448PublicKey": "Ed448",
+}
+
+
+class Expiry(NamedTuple):
+    """How many days before its end a certificate is worth a warning, and an alarm."""
+
+    warn_days: int = 30
+    alarm_days: int = 7
+
+
+_expiry = Expiry()
+
+
+def set_expiry(expiry: Expiry) -> None:
+    """Set when certificates are told to expire, for this process; done once, when it starts."""
+    global _expiry  # noqa: PLW0603 (probing knows no settings; they are handed in)
+    _expiry = expiry
 
 
 class Certificate(NamedTuple):
-    """What counts in a certificate. ``names``: DNS names of its SAN in lower case; times: epoch seconds."""
+    """What counts in a certificate. ``names``: DNS names of its SAN in lower case; times: epoch seconds.
+
+    ``key``: such as "RSA 2048"; ``signature``: the hash it was signed with; ``fingerprint``: SHA-256 in hexadecimal.
+    ``weak``: what is too weak about key or signature, "" where nothing is. ``self_signed``: nobody else vouches for it.
+    """
 
     names: tuple[str, ...]
     not_before: float
     not_after: float
     issuer: str
+    key: str = ""
+    signature: str = ""
+    fingerprint: str = ""
+    weak: str = ""
+    self_signed: bool = False
 
 
 @lru_cache(maxsize=2048)
@@ -37,12 +73,54 @@ def read_certificate(der: bytes) -> Certificate:
     except x509.ExtensionNotFound:
         names = []
     issuer = parsed.issuer.get_attributes_for_oid(NameOID.COMMON_NAME)
+    key, signature, weak = _strength(parsed)
     return Certificate(
         tuple(plain(name.lower(), 253) for name in names),
         parsed.not_valid_before_utc.timestamp(),
         parsed.not_valid_after_utc.timestamp(),
         plain(str(issuer[0].value)) if issuer else "",
+        key,
+        signature,
+        hashlib.sha256(der).hexdigest(),
+        weak,
+        _is_self_signed(parsed),
     )
+
+
+def _strength(parsed: x509.Certificate) -> tuple[str, str, str]:
+    """Return key and signature in words, and what is too weak about them."""
+    weak = []
+    try:
+        public = parsed.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        key = "of an unknown kind"
+    else:
+        bits = getattr(public, "key_size", 0)
+        key = _KEY_WORDS.get(type(public).__name__.removeprefix("_"), "key")
+        key = f"{key} {bits}" if bits else key
+        too_short = (isinstance(public, rsa.RSAPublicKey) and bits < RSA_BITS) or (
+            isinstance(public, ec.EllipticCurvePublicKey) and bits < EC_BITS
+        )
+        if too_short or isinstance(public, dsa.DSAPublicKey):
+            weak.append(f"its key is {key}")
+    try:
+        found = parsed.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        found = None
+    signature = found.name if found else ""
+    if signature in _WEAK_HASHES:
+        weak.append(f"it is signed with {signature.upper().replace('SHA1', 'SHA-1')}")
+    return key, signature, " and ".join(weak)
+
+
+def _is_self_signed(parsed: x509.Certificate) -> bool:
+    if parsed.issuer != parsed.subject:
+        return False
+    try:
+        parsed.verify_directly_issued_by(parsed)
+    except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm):
+        return False
+    return True
 
 
 def names_host(names: tuple[str, ...], host: str) -> bool:
@@ -67,15 +145,22 @@ def judge_certificate(key: str, at: float, der: bytes | None, host: str, *, untr
         "names": list(seen.names[:NAMES_KEPT]),
         "expires": datetime.fromtimestamp(seen.not_after, UTC).isoformat(timespec="seconds"),
         "issuer": seen.issuer,
+        "key": seen.key,
+        "signature": seen.signature,
+        "fingerprint": seen.fingerprint,
     }
+    if seen.self_signed:
+        evidence["self_signed"] = True
     problem = _fault(seen, at, host, untrusted)
     if problem is not None:
         return _problem(key, at, *problem, evidence)
     day = _day(seen.not_after)
     days = int((seen.not_after - at) // DAY_S)
-    if days < WARN_DAYS:
-        urgency = "renew it now" if days < ALARM_DAYS else "renew it"
-        evidence["urgent"] = days < ALARM_DAYS
+    if seen.weak:
+        return ProbeResult(key, at, True, True, Cause.WEAK, f"too weak: {seen.weak}; clients refuse it", None, evidence)
+    if days < _expiry.warn_days:
+        urgency = "renew it now" if days < _expiry.alarm_days else "renew it"
+        evidence["urgent"] = days < _expiry.alarm_days
         sentence = f"expires on {day}, in {days} day{'' if days == 1 else 's'}: {urgency}"
         return ProbeResult(key, at, True, True, Cause.EXPIRING, sentence, None, evidence)
     return ProbeResult(key, at, True, False, Cause.OK, f"names {host}, valid until {day}", None, evidence)
@@ -89,6 +174,8 @@ def _fault(seen: Certificate, at: float, host: str, untrusted: str) -> tuple[Cau
         return Cause.EXPIRED, f"expired on {_day(seen.not_after)}: clients refuse it"
     if seen.not_before > at:
         return Cause.EXPIRED, "not valid yet: is a clock wrong?"
+    if untrusted and seen.self_signed:
+        return Cause.SELF_SIGNED, "self-signed: no authority vouches for it, so clients do not trust it"
     if untrusted:
         return Cause.UNTRUSTED, f"not trusted: {plain(untrusted)}"
     return None

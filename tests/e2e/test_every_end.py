@@ -252,3 +252,39 @@ def test_nothing_can_be_clicked_while_the_writer_gives_no_answer(operator: Opera
     assert "This cannot be done now." in said
     assert "dns1" in said
     assert "Fail over to SRV2" not in said
+
+
+def test_a_standby_whose_certificate_lacks_the_hostname_can_only_be_forced(
+    operator: Operator, signed_in: HttpSession
+) -> None:
+    operator.lab.set_fault("SRV8", "wrong_certificate")
+
+    said = words_of(signed_in.get("/hostnames/a365web4.lab.example/failover/?kind=failover"))
+
+    assert "does not name a365web4.lab.example" in said
+    assert "Force" in said
+    wait_until(
+        lambda: "Name missing SRV8 a365web4.lab.example" in words_of(signed_in.get("/certificates/")), timeout_s=60
+    )
+
+
+def test_a_server_in_maintenance_is_still_checked_and_never_the_target(
+    operator: Operator, signed_in: HttpSession
+) -> None:
+    page = signed_in.get("/maintenance/")
+    (server,) = re.findall(r'<option value="(server:\d+)">SRV8</option>', page)
+    fields = {"csrfmiddlewaretoken": hidden(page)["csrfmiddlewaretoken"], "thing": server, "reason": "disk exchange"}
+    status, said, _ = signed_in.request("POST", "/maintenance/begin/", fields | {"duration_min": "60"})
+    assert status == 302, said
+    operator.lab.set_fault("SRV8", "ucc_down")
+
+    said = words_of(signed_in.get("/hostnames/a365web4.lab.example/failover/?kind=failover"))
+    assert "SRV8 is in maintenance (disk exchange)" in said
+    assert "Force" in said
+    wait_until(lambda: "refused" in words_of(signed_in.get("/servers/SRV8/")), timeout_s=60)
+
+    page = signed_in.get("/maintenance/")
+    (end,) = re.findall(r'action="(/maintenance/\d+/end/)"', page)
+    status, said, _ = signed_in.request("POST", end, {"csrfmiddlewaretoken": hidden(page)["csrfmiddlewaretoken"]})
+    assert status == 302, said
+    assert "Nothing is in maintenance." in words_of(signed_in.get("/maintenance/"))

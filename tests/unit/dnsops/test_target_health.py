@@ -43,6 +43,22 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, bool]]:
     target_health._good.clear()
 
 
+@pytest.mark.parametrize(
+    ("cause", "works"),
+    [("ok", True), ("expiring", True), ("weak", True), ("wrong_name", False), ("expired", False), ("untrusted", False)],
+)
+def test_a_certificate_that_clients_refuse_counts_as_bad_in_the_standing_checks_too(
+    hostname: DedicatedHostname, monkeypatch: pytest.MonkeyPatch, cause: str, works: bool
+) -> None:
+    monkeypatch.setattr(live, "freshness", lambda: live.Freshness(True, {hostname.pk: time.time()}, {hostname.pk: 5.0}))
+    aim = hostname.targets.get(order=2).aim
+    CheckState.objects.create(
+        key="cert:x", kind="cert", label="Certificate", server_id=aim.pk, hostname=hostname, cause=cause,
+        health="up" if cause == "ok" else "degraded",
+    )  # fmt: skip
+    assert [check.ok for check in target_health.stored(aim, hostname)] == [works]
+
+
 def checks(hostname: DedicatedHostname) -> list[Check]:
     target = hostname.targets.select_related("server").get(order=2)
     return target_health.checks_of(target.aim, hostname)

@@ -57,7 +57,7 @@ def test_an_addition_is_recorded_and_told(
         admin.post(reverse("pools:estate-add", args=["site"]), {"name": "Amsterdam"})
     entry = AuditEntry.objects.get()
     assert (entry.action, entry.actor_name, entry.object_name) == ("site.added", "me", "Amsterdam")
-    assert (entry.before, entry.after) == ({}, {"name": "Amsterdam"})
+    assert (entry.before, entry.after) == ({}, {"name": "Amsterdam", "standbys run the UCC service too": False})
     assert told == [True]
 
 
@@ -135,7 +135,8 @@ def test_what_nothing_uses_is_deleted_and_recorded(
         assert admin.post(page("delete", "site", site.pk)).status_code == 302
     assert not Site.objects.exists()
     entry = AuditEntry.objects.get()
-    assert (entry.action, entry.object_name, entry.before) == ("site.deleted", "Amsterdam", {"name": "Amsterdam"})
+    assert (entry.action, entry.object_name) == ("site.deleted", "Amsterdam")
+    assert entry.before["name"] == "Amsterdam"
     assert told == [True]
 
 

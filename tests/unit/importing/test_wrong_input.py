@@ -104,6 +104,11 @@ def test_a_file_beyond_the_bound_is_refused() -> None:
     assert "expected at most 10 MB" in problem.sentence
 
 
+def test_a_hundred_megabytes_of_nothing_are_refused_without_being_looked_at() -> None:
+    (problem,) = read_files([SourceFile("a.csv", bytes(100_000_000))]).problems
+    assert "found 100.0 MB; expected at most 10 MB" in problem.sentence
+
+
 def test_too_many_files_are_refused() -> None:
     (problem,) = read_files([SourceFile(f"{n}.csv", HEAD) for n in range(21)]).problems
     assert "found 21 files" in problem.sentence

@@ -153,3 +153,13 @@ def test_helpdesk_sees_who_is_on_it(sign_in: SignIn) -> None:
     page = said(sign_in(Role.HELPDESK), reverse("pools:helpdesk"))
     assert "Olga is moving it now" in page
     assert "being moved to another server" in page
+
+
+def test_the_hostnames_page_has_a_table_of_its_uccs(sign_in: SignIn) -> None:
+    hostname, browser = watched(), sign_in(Role.HELPDESK)
+    url = reverse("pools:hostname-uccs", args=[hostname.fqdn])
+    assert url in said(browser, hostname.get_absolute_url())
+    page = said(browser, url)
+    assert "Where each UCC runs" in page
+    assert "is not known" in page
+    assert "2 are not known; 0 of 2 as it should be." in page

@@ -73,13 +73,13 @@ def test_what_a_server_sends_is_cut_and_made_printable() -> None:
     assert plain("x" * 500, 20) == "x" * 19 + "…"
 
 
-def certificate(*names: str, days: float = 300, begins_days_ago: float = 10) -> bytes:
+def certificate(*names: str, days: float = 300, begins_days_ago: float = 10, issuer: str = "") -> bytes:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Corp CA")])
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
-        .issuer_name(subject)
+        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]) if issuer else subject)
         .public_key(key.public_key())
         .serial_number(1)
         .not_valid_before(NOW - timedelta(days=begins_days_ago))
@@ -114,7 +114,9 @@ def test_a_certificate_is_judged_and_never_worse_than_degraded(
 
 
 def test_an_untrusted_chain_degrades() -> None:
-    result = judge_certificate("cert:1:1", NOW.timestamp(), certificate(HOST), HOST, untrusted="unable to get issuer")
+    result = judge_certificate(
+        "cert:1:1", NOW.timestamp(), certificate(HOST, issuer="Another CA"), HOST, untrusted="unable to get issuer"
+    )
     assert (result.cause, result.degraded) == (Cause.UNTRUSTED, True)
 
 

@@ -10,8 +10,8 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('dnsops', '0006_by_hand'),
-        ('pools', '0008_endpoint_of_ucc'),
+        ('dnsops', '0007_resolvers'),
+        ('pools', '0009_endpoint_of_ucc'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

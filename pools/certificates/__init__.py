@@ -1,0 +1,1 @@
+"""Certificates: what each server shows for each hostname, what has to be done, and the request for a new one."""
