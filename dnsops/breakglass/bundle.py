@@ -19,6 +19,7 @@ from dnsops.plan import Target, zone_of
 from dnsops.providers.base import Endpoint, KeySetup, Setup
 from pools.health import CheckKind
 from pools.specs import ApplicationSpec, Check, Estate, HostnameSpec, ServerSpec, VirtualServiceSpec, checks_of
+from pools.timing import Overrides
 
 FORMAT = 1
 
@@ -138,7 +139,10 @@ def of_content(content: Mapping[str, Any]) -> Bundle:
             **{
                 **content,
                 "zones": tuple(BundledZone(**{**zone, "setup": _setup(zone["setup"])}) for zone in content["zones"]),
-                "servers": tuple(ServerSpec(**server) for server in content["servers"]),
+                "servers": tuple(
+                    ServerSpec(**{**server, "overrides": Overrides(**server["overrides"])})
+                    for server in content["servers"]
+                ),
                 "applications": tuple(ApplicationSpec(**application) for application in content["applications"]),
                 "virtual_services": tuple(map(_virtual_service, content["virtual_services"])),
                 "hostnames": tuple(
@@ -164,8 +168,15 @@ def _setup(content: Mapping[str, Any] | None) -> Setup | None:
     )
 
 
+def _server(content: Mapping[str, Any]) -> ServerSpec:
+    return ServerSpec(**{**content, "overrides": Overrides(**content["overrides"])})
+
+
 def _virtual_service(content: Mapping[str, Any]) -> VirtualServiceSpec:
-    return VirtualServiceSpec(**{**content, "real_servers": tuple(tuple(real) for real in content["real_servers"])})
+    real_servers = tuple(tuple(real) for real in content["real_servers"])
+    return VirtualServiceSpec(
+        **{**content, "overrides": Overrides(**content["overrides"]), "real_servers": real_servers}
+    )
 
 
 def _target(content: Mapping[str, Any]) -> BundledTarget:
