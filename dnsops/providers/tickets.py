@@ -27,7 +27,7 @@ from dnsops.addresses import parse_address
 from dnsops.providers.base import CannotSignError, OutcomeKind
 
 KDC_CONNECT_S = 0.5
-KDC_ANSWER_S = 3.0
+KDC_ANSWER_S = 5.0
 STILL_GOOD_S = 60.0
 REFRESH_AFTER_S = 1800.0
 FETCHER = Path(__file__).with_name("fetch_ticket.py")

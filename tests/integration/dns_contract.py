@@ -155,7 +155,7 @@ def answer_of(endpoint: Endpoint, name: str) -> Answer:
     return ask(endpoint, name, timeout_s=2)
 
 
-def soon(seconds: float = 5.0) -> float:
+def soon(seconds: float = 10.0) -> float:
     """A deadline."""
     return time.monotonic() + seconds
 

@@ -146,7 +146,7 @@ class TestBindWithKerberos(GssContract):
         with socket.create_server(("127.0.0.1", 0)) as silent:
             kdcs = (f"127.0.0.1:{bind.free_port()}", f"127.0.0.1:{silent.getsockname()[1]}", realm.kdc.address)
             account = replace(server.account, kdcs=kdcs, folder=tmp_path)
-            outcome = server.signed_by(account).change(server.change(1, 2), deadline=soon(8))
+            outcome = server.signed_by(account).change(server.change(1, 2), deadline=soon(6))
         assert_is(outcome, OutcomeKind.APPLIED)
 
     def test_without_a_ticket_and_without_a_kdc_nothing_is_sent(self, server: GssServer, tmp_path: Path) -> None:
