@@ -240,15 +240,17 @@ CELERY_TASK_ROUTES = {"pools.tasks.probe_window": {"queue": "probes"}}
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TIMEZONE = "UTC"
+CELERY_IMPORTS = ["dnsops.watch_tasks"]
 CELERY_BEAT_SCHEDULE = {
     # Both expire before the next one is due: after a pause nothing piles up.
     "schedule probe windows": {"task": "pools.tasks.schedule_windows", "schedule": 5.0, "options": {"expires": 5}},
     "add history up": {"task": "pools.tasks.add_history_up", "schedule": 60.0, "options": {"expires": 50}},
     "keep tickets warm": {"task": "dnsops.tasks.keep_tickets_warm", "schedule": 60.0, "options": {"expires": 60}},
-    "look for drift": {"task": "dnsops.tasks.look_for_drift", "schedule": 1.0, "options": {"expires": 2}},
+    "follow what has not turned": {"task": "dnsops.watch_tasks.follow", "schedule": 1.0, "options": {"expires": 2}},
+    "look for drift": {"task": "dnsops.watch_tasks.look_for_drift", "schedule": 1.0, "options": {"expires": 2}},
     # Everywhere: for what a pause or a lost message may have hidden.
     "look for drift everywhere": {
-        "task": "dnsops.tasks.look_for_drift",
+        "task": "dnsops.watch_tasks.look_for_drift",
         "schedule": 60.0,
         "args": [True],
         "options": {"expires": 60},

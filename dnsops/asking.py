@@ -1,4 +1,8 @@
-"""Ask one authoritative server for the record at a name: never recursively, UDP first, TCP where UDP is cut short."""
+"""Ask a DNS server for the record at a name, UDP first, TCP where UDP is cut short.
+
+An authoritative server is asked for its own data (RD=0) and must say that it is; a resolver is asked as its clients
+ask it (RD=1), and the TTL is what is left of that of the record at the name itself, not of what it leads to.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +38,8 @@ class Question:
         self.endpoint = endpoint
         self.name = dns.name.from_text(name)
         self.query = dns.message.make_query(self.name, dns.rdatatype.A)
-        self.query.flags &= ~dns.flags.RD
+        if not endpoint.recursive:
+            self.query.flags &= ~dns.flags.RD
         self.wire = self.query.to_wire()
 
     def parse(self, wire: bytes) -> Answer | None:
@@ -48,7 +53,7 @@ class Question:
         rcode = dns.rcode.to_text(message.rcode())
         if rcode not in {"NOERROR", "NXDOMAIN"}:
             return self.error(f"it answers {rcode}", rcode)
-        if not message.flags & dns.flags.AA:
+        if not message.flags & dns.flags.AA and not self.endpoint.recursive:
             return self.error("it is not authoritative for this name", rcode)
         return Answer(
             self.endpoint.name, "answered", self._rrset(message), rcode=rcode, is_writer=self.endpoint.is_writer

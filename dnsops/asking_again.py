@@ -12,10 +12,11 @@ from a365admin.accounts.models import User
 from a365admin.accounts.permissions import Capability, may
 from a365admin.audit import services as audit
 from a365admin.audit.models import Outcome as AuditOutcome
-from dnsops import target_health, verify, wiring
+from dnsops import resolving, target_health, verify, wiring
 from dnsops.conf import conf
 from dnsops.ending import AUDIT_OUTCOMES, write_of
 from dnsops.lifecycle import (
+    ACTIVE,
     VERIFIABLE_AGAIN,
     End,
     EndFacts,
@@ -50,7 +51,30 @@ def retry_verification(*, operation: FailoverOperation, user: User | None = None
     return operation
 
 
-def _allowed(operation: FailoverOperation, user: User | None) -> None:
+def ask_resolvers_again(*, operation: FailoverOperation, user: User) -> FailoverOperation:
+    """Ask each resolver that has not turned, once, at most one timeout; what they say is in the operation's step.
+
+    Raises RequestRefused (not_permitted, too_late, superseded).
+    """
+    step = resolving.step_of(operation)
+    _may(operation, user)
+    if step is None or step.state not in {StepState.RUNNING, StepState.WARNING}:
+        raise RequestRefused("too_late", "There is no resolver left to ask.", operation)
+    _is_latest(operation)
+    rows = resolving.ask_rows(resolving.rows_of(step), Plan.from_dict(operation.plan))
+    over = operation.state not in {state.value for state in ACTIVE}
+    step = resolving.record(step.pk, rows, limit=resolving.limit_of(operation), over=over)
+    audit.record(
+        action="operation.resolvers_asked",
+        object=operation,
+        object_name=operation.hostname_fqdn,
+        after={row.title: row.text for row in resolving.rows_of(step)},
+    )
+    live.bump_and_publish(hostname_ids=set(), operations={str(operation.pk)})
+    return operation
+
+
+def _may(operation: FailoverOperation, user: User | None) -> None:
     if user is not None and not may(user, Capability.FAILOVER):
         audit.record_apart(
             action="operation.ask_again_denied",
@@ -59,8 +83,16 @@ def _allowed(operation: FailoverOperation, user: User | None) -> None:
             object_name=operation.hostname_fqdn,
         )
         raise RequestRefused("not_permitted", "You may not do this. Ask an operator.")
+
+
+def _allowed(operation: FailoverOperation, user: User | None) -> None:
+    _may(operation, user)
     if operation.state not in VERIFIABLE_AGAIN:
         raise RequestRefused("too_late", "There is nothing left to ask: this operation has its end.", operation)
+    _is_latest(operation)
+
+
+def _is_latest(operation: FailoverOperation) -> None:
     later = FailoverOperation.objects.filter(
         hostname_id=operation.hostname_id, created_at__gt=operation.created_at
     ).first()
@@ -84,6 +116,7 @@ def _ask(operation: FailoverOperation, plan: Plan) -> list[verify.Row]:
 
 def _end_of(operation: FailoverOperation, plan: Plan, rows: list[verify.Row], problem: str) -> End:
     writers = next((row for row in rows if row.server == plan.writer), None)
+    late, not_yet = verify.split_late(rows, changed_at=operation.written_at, now=timezone.now())
     return end_state(
         EndFacts(
             to_server=plan.to_server,
@@ -92,7 +125,8 @@ def _end_of(operation: FailoverOperation, plan: Plan, rows: list[verify.Row], pr
             at_writer=writers.state if writers else Seen.SILENT,
             writer_text=writers.answer.text if writers else "",
             verified=bool(rows),
-            late=tuple(row.late for row in rows if row.state is not Seen.NEW),
+            late=tuple(late),
+            not_yet=tuple(not_yet),
             service_problem=problem,
             by_hand=operation.by_hand,
         )
@@ -123,7 +157,8 @@ def _record(operation: FailoverOperation, rows: list[verify.Row], problem: str, 
 
 
 def _steps(operation: FailoverOperation, rows: list[verify.Row], problem: str) -> None:
-    late = [row.late for row in rows if row.state is not Seen.NEW]
+    behind = verify.split_late(rows, changed_at=operation.written_at, now=timezone.now())
+    late = [*behind[0], *behind[1]]
     found = {
         StepKind.VERIFY: "; ".join(late) + "." if late else f"All {len(rows)} DNS servers give the new answer.",
         StepKind.PROBE: problem or "Working.",

@@ -19,6 +19,7 @@ CHECKPOINTS: tuple[str, ...] = (
     "read_back_recorded",
     "verified",
     "verify_recorded",
+    "resolvers_asked",
     "waiting_recorded",
     "wait_over",
     "probed",

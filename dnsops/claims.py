@@ -113,7 +113,9 @@ def end_wait_early(operation: FailoverOperation, *, sentence: str) -> bool:
     )
     if not ended:
         return False
-    operation.steps.filter(kind__in=[StepKind.WAIT_TTL.value, StepKind.PROBE.value]).update(
+    left = [StepState.WAITING.value, StepState.RUNNING.value]
+    kinds = [StepKind.RESOLVERS.value, StepKind.WAIT_TTL.value, StepKind.PROBE.value]
+    operation.steps.filter(kind__in=kinds, state__in=left).update(
         state=StepState.SKIPPED.value, ended_at=now, sentence="Skipped: the next operation began."
     )
     return True

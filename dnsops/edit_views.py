@@ -12,10 +12,10 @@ from a365admin.accounts.decorators import require
 from a365admin.accounts.permissions import Capability
 from a365admin.audit.models import Outcome
 from a365admin.audit.services import record
-from dnsops import forms
+from dnsops import forms, resolving
 from dnsops.models import UpdateKey, Zone
 from dnsops.plan import zone_of
-from dnsops.zone_test import Line, try_zone
+from dnsops.zone_test import Line, try_resolvers, try_zone
 from pools import edit_pages
 from pools.kinds import Kind, register
 from pools.models import DedicatedHostname
@@ -51,6 +51,14 @@ KINDS = register(
             namespace="dnsops:dns",
         ),
         Kind(
+            "resolver",
+            "resolver",
+            forms.ResolverForm,
+            "broadcast",
+            "A name server that clients of a site ask. Operations follow it until it has the new answer.",
+            namespace="dnsops:dns",
+        ),
+        Kind(
             "key",
             "update key",
             forms.UpdateKeyForm,
@@ -76,6 +84,7 @@ def _list_context(tested: Zone | None = None, lines: list[Line] | None = None) -
         "zones": [(zone, by_zone.get(zone.name, [])) for zone in zones],
         "elsewhere": by_zone.get("", []),
         "keys": UpdateKey.objects.prefetch_related("zones", "next_zones"),
+        "resolvers": resolving.resolvers(),
         "kinds": KINDS,
         "tested": tested,
         "lines": lines or [],
@@ -113,6 +122,24 @@ def test_zone(request: HttpRequest, pk: int) -> HttpResponse:
         after={line.what: line.sentence for line in lines},
     )
     return render(request, "dnsops/edit/list.html", _list_context(zone, lines))
+
+
+@require(Capability.EDIT_ESTATE)
+@require_POST
+def test_resolvers(request: HttpRequest) -> HttpResponse:
+    """Ask every resolver for one of our hostnames, as a client would."""
+    hostname = DedicatedHostname.objects.order_by("fqdn").first()
+    name = hostname.fqdn if hostname else "example.com"
+    lines = try_resolvers(name)
+    record(
+        action="resolver.tested",
+        object_type="resolver",
+        object_name="all resolvers",
+        outcome=Outcome.OK if all(line.ok for line in lines) else Outcome.FAILED,
+        after={line.what: line.sentence for line in lines},
+    )
+    context = {**_list_context(), "resolver_lines": lines, "asked_for": name}
+    return render(request, "dnsops/edit/list.html", context)
 
 
 @require(Capability.EDIT_ESTATE)

@@ -63,6 +63,8 @@ class Ending:
         self.conf = conf()
         self.at_writer: Answer | None = None
         self.late: list[str] = []
+        self.not_yet: list[str] = []
+        self.remark = ""
         self.verified = claimed.ended(StepKind.VERIFY)
         self.service_problem = ""
         self.refusal = ""
@@ -117,9 +119,11 @@ class Ending:
 
     def _end_facts(self) -> EndFacts:
         verify_step = self.claim.step(StepKind.VERIFY)
-        late = self.late
-        if not late and verify_step.state == StepState.WARNING:
-            late = [verify_step.sentence.rstrip(".")]
+        late, not_yet = self.late, self.not_yet
+        if not (late or not_yet) and verify_step.state == StepState.WARNING:
+            late, not_yet = verify.split_late(
+                verify.rows_from(verify_step.evidence), changed_at=self.operation.written_at, now=timezone.now()
+            )
         return EndFacts(
             to_server=self.plan.to_server,
             writer=self.writer_name,
@@ -128,6 +132,8 @@ class Ending:
             writer_text=self.at_writer.text if self.at_writer else "",
             verified=self.verified and self.claim.ended(StepKind.VERIFY),
             late=tuple(late),
+            not_yet=tuple(not_yet),
+            remark=self.remark,
             service_problem=self.service_problem or self._recorded_problem(),
             refusal=self.refusal,
             by_hand=self.operation.by_hand,
@@ -139,6 +145,8 @@ class Ending:
 
     def skip(self, kind: StepKind, sentence: str) -> None:
         """A step that will not be done: skipped where it never began, failed where it was under way."""
+        if kind not in self.claim.steps:
+            return  # an operation of an earlier version
         step = self.claim.step(kind)
         if step.state == StepState.WAITING:
             self.claim.set_step(kind, StepState.SKIPPED, sentence)

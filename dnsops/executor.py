@@ -14,7 +14,7 @@ from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from a365admin.audit.context import Acting, act_as
-from dnsops import asking, target_health, verify
+from dnsops import asking, resolving, target_health, verify
 from dnsops.by_hand import ByHand
 from dnsops.checkpoints import CHECKPOINTS, checkpoint
 from dnsops.claims import LeaseLostError, claim
@@ -22,6 +22,7 @@ from dnsops.ending import evidence_of
 from dnsops.lifecycle import Seen, StepKind, StepState
 from dnsops.plan import Answer
 from dnsops.safety import Rule, TargetCheck
+from dnsops.turning import remark, told
 from dnsops.writing import MAX_ATTEMPTS
 
 __all__ = ["CHECKPOINTS", "checkpoint", "run", "run_to_end"]
@@ -122,8 +123,12 @@ class Execution(ByHand):
                 return None
         if not self.claim.ended(StepKind.VERIFY):
             self._verify()
+        resolvers = self.claim.steps.get(StepKind.RESOLVERS)
+        if resolvers is not None and resolvers.state == StepState.WAITING:
+            self._begin_resolvers()
         if not self.claim.ended(StepKind.WAIT_TTL) and (until := self._wait()) is not None:
             return until
+        self._end_resolvers()
         self._probe()
         self.end()
         return None
@@ -233,8 +238,8 @@ class Execution(ByHand):
     def _verify(self) -> None:
         """Ask every authoritative server until all agree or the time is up."""
         change = self.plan.change
-        lag_s = max((endpoint.expected_lag_s for endpoint in self.endpoints), default=0.0)
-        timeout_s = min(max(self.conf.verify_min_s, lag_s + 5.0), self.conf.verify_max_s)
+        lags_s = [endpoint.expected_lag_s for endpoint in self.endpoints]
+        timeout_s = verify.patience_s(lags_s, least_s=self.conf.verify_min_s, most_s=self.conf.verify_max_s)
         rows: list[verify.Row] = []
         shown: list[str] = []
         for rows in verify.watch(self.endpoints, change.name, new=change.new, old=change.expected, timeout_s=timeout_s):
@@ -243,7 +248,7 @@ class Execution(ByHand):
             ):
                 shown = now_late
                 self._verify_progress(rows)
-        self.late = [row.late for row in rows if row.state is not Seen.NEW]
+        self.late, self.not_yet = verify.split_late(rows, changed_at=self.operation.written_at, now=timezone.now())
         self.verified = True
         writers = next((row for row in rows if row.server == self.writer_name), None)
         self.at_writer = writers.answer if writers else self.at_writer
@@ -252,8 +257,11 @@ class Execution(ByHand):
         with transaction.atomic():
             self.claim.renew()
             if self.late:
-                self.claim.set_step(StepKind.VERIFY, StepState.WARNING, f"{'; '.join(self.late)}.", evidence)
+                late = f"{'; '.join([*self.late, *self.not_yet])}."
+                self.claim.set_step(StepKind.VERIFY, StepState.WARNING, late, evidence)
                 self.skip(StepKind.WAIT_TTL, "Not waited for: not every DNS server gives the new answer.")
+            elif self.not_yet:
+                self.claim.set_step(StepKind.VERIFY, StepState.WARNING, f"{'; '.join(self.not_yet)}.", evidence)
             else:
                 self.claim.set_step(StepKind.VERIFY, StepState.DONE, _all_say(len(rows), change.new), evidence)
         checkpoint("verify_recorded")
@@ -269,6 +277,38 @@ class Execution(ByHand):
                 {"answers": [row.as_dict() for row in rows]},
             )
         self.announce()
+
+    # ------------------------------------------------------------------------------------------------------ resolvers
+
+    def _begin_resolvers(self) -> None:
+        """Ask each resolver once. From then on the follower asks those that have not turned, as their TTLs run out."""
+        found = resolving.resolvers()
+        rows = resolving.ask_rows(resolving.first_rows(found, timezone.now()), self.plan) if found else []
+        checkpoint("resolvers_asked")
+        limit, now = self._resolvers_limit(), timezone.now()
+        state = resolving.state_of(rows, now=now, limit=limit, over=False) if rows else StepState.SKIPPED
+        with transaction.atomic():
+            self.claim.renew()
+            sentence, evidence = told(rows, now=now, limit=limit), resolving.evidence_of(rows)
+            self.claim.set_step(StepKind.RESOLVERS, state, sentence, evidence)
+        self.announce()
+
+    def _end_resolvers(self) -> None:
+        """Ask once more those that have not turned. What is late is told, and followed on; it fails nothing."""
+        step = resolving.step_of(self.operation)
+        if step is None:
+            return
+        rows = resolving.rows_of(step)
+        if step.state == StepState.RUNNING:
+            self.claim.renew()
+            rows = resolving.ask_rows(rows, self.plan)
+            step = resolving.record(step.pk, rows, limit=self._resolvers_limit(), over=True)
+        self.claim.steps[StepKind.RESOLVERS] = step
+        self.remark = remark(resolving.rows_of(step), now=timezone.now(), limit=self._resolvers_limit())
+
+    def _resolvers_limit(self) -> datetime:
+        lags_s = [endpoint.expected_lag_s for endpoint in self.endpoints]
+        return resolving.limit_from(self.operation, max(lags_s, default=0.0))
 
     # ---------------------------------------------------------------------------------------------------------- waits
 

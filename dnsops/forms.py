@@ -1,4 +1,4 @@
-"""The forms for zones, name servers and update keys."""
+"""The forms for zones, name servers, resolvers and update keys."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.db import models
 from django.http import QueryDict
 
 from dnsops import keytab
-from dnsops.models import NameServer, UpdateKey, Zone, validate_secret_reference
+from dnsops.models import NameServer, Resolver, UpdateKey, Zone, validate_secret_reference
 from dnsops.providers import registry
 from dnsops.secrets import SecretError, load_key
 from pools.forms import EstateForm
@@ -49,6 +49,18 @@ def _wrong_kind(key: UpdateKey, label: str, wanted: str) -> str:
         return f"“{label}” needs no key, so choose none; found {key}."
     word = UpdateKey.Kind(wanted).label
     return f"“{label}” needs a {word}; {key} is a {key.get_kind_display()}. Choose another key, or another way."
+
+
+class ResolverForm(EstateForm):
+    """A resolver that the clients of a site ask."""
+
+    class Meta:
+        model = Resolver
+        fields: ClassVar = ["site", "name", "address", "port"]
+        help_texts: ClassVar = {
+            "site": "The datacentre or location whose clients ask it.",
+            "address": "What clients have as their DNS server: on Windows, ipconfig /all shows it.",
+        }
 
 
 class NameServerForm(EstateForm):

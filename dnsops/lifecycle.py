@@ -38,6 +38,7 @@ class StepKind(StrEnum):
     WRITE = "write"
     READ_BACK = "read_back"
     VERIFY = "verify"  # every authoritative server
+    RESOLVERS = "resolvers"  # those that are named, followed until they turn
     WAIT_TTL = "wait_ttl"  # the old TTL, counted down
     PROBE = "probe"  # the service, through the hostname
 
@@ -114,9 +115,10 @@ class EndFacts:
     """All that is known when an operation has to end.
 
     ``writes``: every message, in order. ``at_writer``: what the writer said last. ``late``: the authoritative servers
-    that did not give the new answer, each as "dns2 says CNAME srv1.example.". ``service_problem``: what the probe
-    through the hostname found wrong, or "". ``verified``: whether every server was asked after the write.
-    ``by_hand``: a person was to make the change, and has the commands for it.
+    that should give the new answer by now and do not, each as "dns2 says CNAME srv1.example."; ``not_yet``: those that
+    may still lag. ``remark``: what there is to add, such as a resolver that is late; it changes no end.
+    ``service_problem``: what the probe through the hostname found wrong, or "". ``verified``: whether every server was
+    asked after the write. ``by_hand``: a person was to make the change, and has the commands for it.
     """
 
     to_server: str
@@ -126,6 +128,8 @@ class EndFacts:
     writer_text: str = ""
     verified: bool = False
     late: tuple[str, ...] = ()
+    not_yet: tuple[str, ...] = ()
+    remark: str = ""
     service_problem: str = ""
     refusal: str = ""
     cancelled: bool = False
@@ -168,15 +172,27 @@ def _changed(facts: EndFacts) -> End:
             "the two servers. Ask again in a moment; if that stays so, mend what does not follow.",
         )
     if facts.service_problem:
+        where = "Every DNS server" if not facts.not_yet else "DNS"
+        sentence = f"{where} answers {facts.to_server}, but the service is not working there: {facts.service_problem}"
+        return End(OperationState.INCOMPLETE, _added(sentence, *facts.not_yet, facts.remark))
+    if facts.not_yet:
         return End(
             OperationState.INCOMPLETE,
-            f"Every DNS server answers {facts.to_server}, but the service is not working there: "
-            f"{facts.service_problem}",
+            _added(
+                f"Every DNS server that should have followed by now answers {facts.to_server}; "
+                f"{'; '.join(facts.not_yet)}. What is missing is asked again by itself.",
+                facts.remark,
+            ),
         )
+    sentence = f"Every DNS server answers {facts.to_server}."
     if not facts.writes:
         sentence = f"Nothing had to be written: every DNS server already answers {facts.to_server}."
-        return End(OperationState.SUCCEEDED, sentence)
-    return End(OperationState.SUCCEEDED, f"Every DNS server answers {facts.to_server}.")
+    return End(OperationState.SUCCEEDED, _added(sentence, facts.remark))
+
+
+def _added(sentence: str, *more: str) -> str:
+    """Sentences one after another; one without its full stop gets it."""
+    return " ".join([sentence, *(f"{text.rstrip('.')}." for text in more if text)])
 
 
 def _acknowledged_but_not_seen(facts: EndFacts) -> End:

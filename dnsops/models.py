@@ -337,6 +337,7 @@ class DnsChange(models.Model):
 
 # Models of the same app that live in modules of their own.
 from dnsops.drift_models import AnswerSource, Drift, ExpectedAnswer  # noqa: E402
+from dnsops.resolver_models import Resolver  # noqa: E402
 
 __all__ = [
     "Algorithm",
@@ -347,6 +348,7 @@ __all__ = [
     "FailoverOperation",
     "NameServer",
     "OperationStep",
+    "Resolver",
     "UpdateKey",
     "Zone",
     "validate_secret_reference",

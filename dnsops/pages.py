@@ -11,7 +11,8 @@ from typing import Any
 from django.db.models import Prefetch, Q, QuerySet
 from django.utils import timezone
 
-from dnsops.lifecycle import ACTIVE, OperationKind, OperationState, Seen, StepKind, StepState
+from dnsops.lifecycle import ACTIVE, OperationKind, OperationState, StepKind, StepState
+from dnsops.matrix import Clients, MatrixRow, clients, matrix, only_lagging, still_followed, time_of
 from dnsops.models import FailoverOperation, OperationStep
 from dnsops.plan import Plan, Target
 from pools.models import DedicatedHostname, FailoverTarget, Server, TrustedApplication, VirtualService
@@ -47,11 +48,14 @@ STATE_WORDS = {
     OperationState.CANCELLED.value: ("Cancelled, nothing changed", "neutral"),
 }
 
+LAGGING = ("Changed, not everywhere yet", "switching")
+
 _STEP_WORDS = {
     StepKind.CHECK_AGAIN.value: "Check again",
     StepKind.WRITE.value: "Write DNS",
     StepKind.READ_BACK.value: "Read back from the writer",
     StepKind.VERIFY.value: "Ask every authoritative server",
+    StepKind.RESOLVERS.value: "Follow the resolvers",
     StepKind.WAIT_TTL.value: "Wait for the old TTL",
     StepKind.PROBE.value: "Probe through the hostname",
 }
@@ -61,6 +65,7 @@ _STEP_NOW = {
     StepKind.WRITE.value: "Writing the change to DNS …",
     StepKind.READ_BACK.value: "Reading it back from the writer …",
     StepKind.VERIFY.value: "Asking every authoritative server …",
+    StepKind.RESOLVERS.value: "DNS is changed. Asking each site’s resolvers …",
     StepKind.WAIT_TTL.value: "DNS is changed. Waiting until clients’ old answers have run out …",
     StepKind.PROBE.value: "Probing the service through the hostname …",
 }
@@ -112,18 +117,6 @@ class StepView:
 
 
 @dataclass(frozen=True, slots=True)
-class MatrixRow:
-    """One authoritative server's answer: what it says, for how long, and whether that is the new answer."""
-
-    server: str
-    answer: str
-    ttl: str
-    state: str
-    word: str
-    since: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
 class Hand:
     """What a person is to do now, and until when it is waited for."""
 
@@ -144,6 +137,7 @@ class OperationPage:
     before_write: bool
     steps: Sequence[StepView]
     matrix: Sequence[MatrixRow]
+    clients: Clients | None
     countdown_to: datetime | None
     can_verify_again: bool
     mark: str
@@ -152,7 +146,8 @@ class OperationPage:
     @property
     def now_sentence(self) -> str:
         """What it is doing at this moment."""
-        running = next((step for step in self.steps if step.state == StepState.RUNNING), None)
+        # The resolvers are followed while others are waited for: what comes after them says more.
+        running = next((step for step in reversed(self.steps) if step.state == StepState.RUNNING), None)
         if self.hand and running:
             return f"Waiting for the change to be made by hand. {running.sentence}"
         return _STEP_NOW[running.kind] if running else "Waiting for the operations worker …"
@@ -198,7 +193,8 @@ def operation_page(operation: FailoverOperation) -> OperationPage:
     """Turn an operation and its prefetched steps into what its page shows."""
     steps = list(operation.steps.all())
     by_kind = {step.kind: step for step in steps}
-    word, status = STATE_WORDS[operation.state]
+    rows = matrix(operation, by_kind)
+    word, status = LAGGING if only_lagging(operation, rows) else STATE_WORDS[operation.state]
     wait = by_kind.get(StepKind.WAIT_TTL.value)
     write = by_kind.get(StepKind.WRITE.value)
     return OperationPage(
@@ -209,8 +205,9 @@ def operation_page(operation: FailoverOperation) -> OperationPage:
         active=operation.state in _ACTIVE,
         before_write=operation.state in _ACTIVE
         and (write is None or write.state == StepState.WAITING or operation.waits_for_hand),
-        steps=[_step_view(step) for step in steps],
-        matrix=_matrix(operation, by_kind),
+        steps=[_step_view(step, followed=still_followed(operation, step)) for step in steps],
+        matrix=rows,
+        clients=clients(operation, by_kind),
         countdown_to=_countdown(wait),
         can_verify_again=operation.state in {OperationState.INCOMPLETE, OperationState.UNKNOWN},
         mark=operation_mark(operation),
@@ -222,16 +219,16 @@ def _hand(operation: FailoverOperation, write: OperationStep | None) -> Hand | N
     if write is None or write.state != StepState.RUNNING or not operation.waits_for_hand:
         return None
     commands = write.evidence.get("commands", {})
-    return Hand(commands.get("powershell", ""), commands.get("nsupdate", ""), _time(write.evidence.get("until")))
+    return Hand(commands.get("powershell", ""), commands.get("nsupdate", ""), time_of(write.evidence.get("until")))
 
 
-def _step_view(step: OperationStep) -> StepView:
-    word, icon = _STEP_STATES[step.state]
+def _step_view(step: OperationStep, *, followed: bool) -> StepView:
+    word, icon = ("Still followed", "hourglass") if followed else _STEP_STATES[step.state]
     end = step.ended_at or (timezone.now() if step.state == StepState.RUNNING else None)
     return StepView(
         kind=step.kind,
         name=_STEP_WORDS[step.kind],
-        state=step.state,
+        state="followed" if followed else step.state,
         word=word,
         icon=icon,
         started_at=None if step.state == StepState.SKIPPED else step.started_at,
@@ -265,61 +262,7 @@ def _facts(evidence: dict[str, Any]) -> list[tuple[str, str]]:
 def _countdown(wait: OperationStep | None) -> datetime | None:
     if wait is None or wait.state != StepState.RUNNING:
         return None
-    return _time(wait.evidence.get("until"))
-
-
-def _time(text: Any) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text) if isinstance(text, str) else None
-    except ValueError:
-        return None
-
-
-def _answers_in(step: OperationStep | None) -> list[dict[str, Any]]:
-    """The answers of authoritative servers among a step's evidence."""
-    for value in step.evidence.values() if step else ():
-        if isinstance(value, list) and value and all(isinstance(item, dict) and "server" in item for item in value):
-            return value
-    return []
-
-
-def _matrix(operation: FailoverOperation, steps: dict[str, OperationStep]) -> list[MatrixRow]:
-    for kind in (StepKind.VERIFY.value, StepKind.READ_BACK.value, StepKind.CHECK_AGAIN.value):
-        if answers := _answers_in(steps.get(kind)):
-            return [_matrix_row(answer, operation) for answer in answers]
-    return []
-
-
-_SEEN_WORDS = {
-    Seen.NEW.value: ("up", "New answer"),
-    Seen.OLD.value: ("degraded", "Old answer"),
-    Seen.OTHER.value: ("down", "Something else"),
-    Seen.SILENT.value: ("unknown", "No answer"),
-    Seen.ERROR.value: ("unknown", "Error"),
-}
-
-
-def _matrix_row(answer: dict[str, Any], operation: FailoverOperation) -> MatrixRow:
-    rrset = answer.get("rrset") or {}
-    state, word = _SEEN_WORDS[answer.get("seen") or _seen(answer, operation.plan.get("change", {}))]
-    values = ", ".join(str(value) for value in rrset.get("values", []))
-    return MatrixRow(
-        server=str(answer["server"]),
-        answer=str(answer.get("text") or f"{rrset.get('rtype', '')} {values}".strip() or answer.get("error") or "–"),
-        ttl=f"{rrset['ttl_s']} s" if "ttl_s" in rrset else "–",
-        state=state,
-        word=word,
-        since=_time(answer.get("since")),
-    )
-
-
-def _seen(answer: dict[str, Any], change: dict[str, Any]) -> str:
-    if answer.get("state") != "answered":
-        return str(Seen.SILENT if answer.get("state") == "silent" else Seen.ERROR)
-    values = list((answer.get("rrset") or {}).get("values", []))
-    if values == list(change.get("new", {}).get("values", [])):
-        return Seen.NEW.value
-    return Seen.OLD.value if values == list(change.get("expected", {}).get("values", [])) else Seen.OTHER.value
+    return time_of(wait.evidence.get("until"))
 
 
 def operation_mark(operation: FailoverOperation) -> str:

@@ -7,7 +7,7 @@ This module is the face; ``gathering.py`` collects the facts, ``requesting.py`` 
 from __future__ import annotations
 
 from dnsops.adopting import adopt_drift, drift_digest, open_drift, remedy_of
-from dnsops.asking_again import retry_verification
+from dnsops.asking_again import ask_resolvers_again, retry_verification
 from dnsops.gathering import Preflight, dns_checks, preflight
 from dnsops.handwork import say_done
 from dnsops.requesting import RequestRefused, cancel_operation, request_failover
@@ -19,6 +19,7 @@ __all__ = [
     "Preflight",
     "RequestRefused",
     "adopt_drift",
+    "ask_resolvers_again",
     "cancel_operation",
     "dns_checks",
     "drift_digest",

@@ -11,7 +11,7 @@ from celery import shared_task
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from dnsops import claims, drifting, executor, site_driver, warming
+from dnsops import claims, executor, site_driver, warming
 from dnsops.move_models import SiteMoveMember
 from pools import live
 
@@ -79,12 +79,6 @@ def nudge_move(move_id: str) -> bool:
 def keep_tickets_warm() -> None:
     """Renew Kerberos tickets for every domain controller, so that a change does not need a KDC."""
     warming.keep_warm()
-
-
-@shared_task(name="dnsops.tasks.look_for_drift")
-def look_for_drift(everything: bool = False) -> None:
-    """Compare what DNS says with what is expected: where something changed lately, or everywhere."""
-    drifting.look(everything=everything)
 
 
 def nudge(operation_id: str, *, after_s: float = 0.0) -> bool:

@@ -16,6 +16,7 @@ urlpatterns = [
     path("operations/<uuid:pk>/", views.operation, name="operation"),
     path("operations/<uuid:pk>/cancel/", views.cancel, name="cancel"),
     path("operations/<uuid:pk>/done-by-hand/", views.done_by_hand, name="done-by-hand"),
+    path("operations/<uuid:pk>/resolvers/", views.ask_resolvers, name="ask-resolvers"),
     path("operations/<uuid:pk>/verify-again/", views.verify_again, name="verify-again"),
     path("moves/", move_views.moves, name="moves"),
     path("moves/new/", move_views.new, name="move-new"),

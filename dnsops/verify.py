@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dnsops import asking
 from dnsops.lifecycle import Seen
 from dnsops.plan import Answer, RRset
 from dnsops.providers.base import Endpoint
+from dnsops.turning import compare, within_lag
 
 ASK_TIMEOUT_S = 1.0
 FIRST_PAUSE_S = 0.02
 LONGEST_PAUSE_S = 1.0
 NEWS_EVERY_S = 1.0
+ROOM_S = 5.0
+
+__all__ = ["Row", "ask_all", "compare", "patience_s", "rows_from", "split_late", "watch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +56,44 @@ class Row:
         }
 
 
-def compare(answer: Answer, *, new: RRset, old: RRset) -> Seen:
-    """Say which of the two an answer is. Type and values count, the TTL does not."""
-    if not answer.answered:
-        return Seen.SILENT if answer.state == "silent" else Seen.ERROR
-    if new.same_data(answer.rrset):
-        return Seen.NEW
-    return Seen.OLD if old.same_data(answer.rrset) else Seen.OTHER
+def rows_from(evidence: Mapping[str, Any]) -> list[Row]:
+    """The rows that a step keeps, as far as they have a state."""
+    return [
+        Row(
+            Answer(
+                kept["server"],
+                kept["state"],
+                RRset.from_dict(kept["rrset"]) if kept.get("rrset") else None,
+                rcode=kept.get("rcode", ""),
+                error=kept.get("error", ""),
+            ),
+            Seen(kept["seen"]),
+            datetime.fromisoformat(kept["since"]),
+            float(kept.get("lag_s", 0.0)),
+        )
+        for kept in evidence.get("answers", ())
+        if "seen" in kept
+    ]
+
+
+def split_late(rows: Sequence[Row], *, changed_at: datetime | None, now: datetime) -> tuple[list[str], list[str]]:
+    """Who does not give the new answer, in words: those who should by now, and those who need not yet."""
+    late, not_yet = [], []
+    for row in rows:
+        if row.state is Seen.NEW:
+            continue
+        if changed_at is not None and within_lag(row.state, lag_s=row.lag_s, changed_at=changed_at, now=now):
+            until = changed_at + timedelta(seconds=row.lag_s)
+            not_yet.append(f"{row.server} does not yet, which is normal there until {until:%H:%M:%S} UTC")
+        else:
+            late.append(row.late)
+    return late, not_yet
+
+
+def patience_s(lags_s: Sequence[float], *, least_s: float, most_s: float) -> float:
+    """For how long to ask: as long as servers may lag, but not for one that may lag for longer than that anyway."""
+    within = [lag_s for lag_s in lags_s if lag_s + ROOM_S <= most_s]
+    return min(max(least_s, max(within, default=0.0) + ROOM_S), most_s)
 
 
 def ask_all(endpoints: Sequence[Endpoint], name: str, *, timeout_s: float) -> list[Answer]:

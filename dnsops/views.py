@@ -205,6 +205,18 @@ def verify_again(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     return _after(request, found, "Every server was asked again; below is what they say.", "")
 
 
+@require_POST
+@require(Capability.FAILOVER)
+def ask_resolvers(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Ask the resolvers that have not turned again."""
+    found = get_object_or_404(FailoverOperation, pk=pk)
+    try:
+        services.ask_resolvers_again(operation=found, user=request.user)  # type: ignore[arg-type]
+    except services.RequestRefused as refused:
+        return _after(request, found, "", refused.sentence)
+    return _after(request, found, "They were asked again; below is what they say.", "")
+
+
 @require_safe
 @require(Capability.VIEW)
 def readiness(request: HttpRequest, fqdn: str) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""Trying a zone without changing anything: does every name server answer, does the writer accept our key?"""
+"""Trying without changing anything: does every name server answer, does the writer accept our key; resolvers too."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import cast
 
-from dnsops import wiring
+from dnsops import resolving, wiring
 from dnsops.asking import ask
-from dnsops.models import Zone
-from dnsops.plan import Change, RRset
+from dnsops.models import Resolver, Zone
+from dnsops.plan import Answer, Change, RRset
 from dnsops.providers.base import Endpoint, KeepsTickets, OutcomeKind
 from dnsops.secrets import SecretError
 
@@ -27,6 +27,22 @@ class Line:
     what: str
     ok: bool
     sentence: str
+
+
+def try_resolvers(name: str) -> list[Line]:
+    """Ask every resolver for ``name`` as a client does, all at once."""
+    found = resolving.resolvers()
+    answers = resolving.ask(found, name, timeout_s=ASK_TIMEOUT_S)
+    return [_resolver_line(resolver, answer, name) for resolver, answer in zip(found, answers, strict=True)]
+
+
+def _resolver_line(resolver: Resolver, answer: Answer, name: str) -> Line:
+    what = f"{resolver} ({resolver.site})"
+    if answer.rrset is not None:
+        return Line(what, True, f"Answers {answer.rrset}, and keeps it for {answer.rrset.ttl_s} s more.")
+    if answer.answered:
+        return Line(what, False, f"Answers that there is no such name: {name}. Does it know the way to its zone?")
+    return Line(what, False, f"Cannot be used: {answer.text}. Check address and port, and whether it may ask for us.")
 
 
 def try_zone(zone: Zone) -> list[Line]:

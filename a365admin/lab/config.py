@@ -31,6 +31,16 @@ class DnsServerConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ResolverConfig:
+    """Where a site's resolver listens, UDP and TCP."""
+
+    name: str
+    site: str
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class ControlConfig:
     """Where the control listens, and the bearer token that it demands."""
 
@@ -82,6 +92,7 @@ class LabConfig:
     servers: tuple[ServerConfig, ...]
     hostnames: tuple[HostnameConfig, ...]
     path: Path
+    resolvers: tuple[ResolverConfig, ...] = ()
 
     @property
     def directory(self) -> Path:
@@ -119,7 +130,7 @@ def create_config(var: Path, *, block: str | None = None) -> LabConfig:
     for leftover in (*directory.glob("*.zone"), directory / "state.json"):
         leftover.unlink(missing_ok=True)
     block, web_port = _choose_block(block)
-    ports = _free_ports(3)
+    ports = _free_ports(3 + len(estate.SITES))
     pki.create_authority(directory, domain=estate.DOMAIN)
     secret_file = directory / "tsig.key"
     write_private(secret_file, base64.b64encode(secrets.token_bytes(32)).decode() + "\n")
@@ -133,6 +144,10 @@ def create_config(var: Path, *, block: str | None = None) -> LabConfig:
         servers=tuple(_server(name, block, web_port) for pool in estate.POOLS for name in pool.servers),
         hostnames=tuple(HostnameConfig(estate.fqdn(h.name), estate.fqdn(h.targets[0])) for h in estate.HOSTNAMES),
         path=path,
+        resolvers=tuple(
+            ResolverConfig(estate.resolver_of(site), site, "127.0.0.1", port)
+            for site, port in zip(estate.SITES, ports[3:], strict=True)
+        ),
     )
     document = asdict(config)
     del document["path"]
@@ -176,6 +191,7 @@ def _from_document(document: Mapping[str, Any], path: Path) -> LabConfig:
         ),
         hostnames=tuple(HostnameConfig(**item) for item in document["hostnames"]),
         path=path,
+        resolvers=tuple(ResolverConfig(**item) for item in document.get("resolvers", ())),
     )
 
 

@@ -118,6 +118,11 @@ HOSTNAMES = (
 )
 
 
+def resolver_of(site: str) -> str:
+    """In: "Amsterdam". Out: the short name of its resolver."""
+    return f"rdns-{site[:3].lower()}"
+
+
 def fqdn(short_name: str, domain: str = DOMAIN) -> str:
     """In: "SRV1". Out: "srv1.lab.example"."""
     return f"{short_name.lower()}.{domain}"

@@ -25,6 +25,17 @@ class DnsFault(StrEnum):
     DOWN = "down"
 
 
+class ResolverFault(StrEnum):
+    """A fault of a resolver."""
+
+    STRETCHING = "stretching"
+    SILENT = "silent"
+    DOWN = "down"
+
+
+FORGET = "forget"  # not a fault: clearing a resolver's cache
+
+
 class UccAction(StrEnum):
     """Not a fault: starting and stopping the UCC service, as an administrator does on a cold standby."""
 

@@ -13,7 +13,8 @@ from a365admin.lab.config import LabConfig, write_private
 from a365admin.lab.dnsserver import DnsServer
 from a365admin.lab.errors import LabError
 from a365admin.lab.estate import RECORD_TTL_S
-from a365admin.lab.faults import DnsFault, ServerFault, UccAction
+from a365admin.lab.faults import FORGET, DnsFault, ResolverFault, ServerFault, UccAction
+from a365admin.lab.resolver import Resolver
 from a365admin.lab.servers import A365Server
 from a365admin.lab.state import KeptState, ServerState, from_json, to_json
 from a365admin.lab.zone import (
@@ -41,6 +42,7 @@ class Estate:
             for server in config.servers
         }
         self.dns = {server.name: self._dns_server(index) for index, server in enumerate(config.dns)}
+        self.resolvers = {resolver.name: Resolver(resolver, config.dns) for resolver in config.resolvers}
         self._changing = asyncio.Lock()
         self._follow_later: asyncio.TimerHandle | None = None
         self._state_file = config.directory / "state.json"
@@ -60,6 +62,9 @@ class Estate:
             for name, dns_server in self.dns.items():
                 await dns_server.set_faults(kept.dns.get(name, frozenset()))
                 await dns_server.start()
+            for name, resolver in self.resolvers.items():
+                await resolver.set_faults(kept.resolvers.get(name, frozenset()))
+                await resolver.start()
         except LabError:
             await self.stop()
             raise
@@ -73,6 +78,8 @@ class Estate:
             await server.stop()
         for dns_server in self.dns.values():
             await dns_server.stop()
+        for resolver in self.resolvers.values():
+            await resolver.stop()
 
     def state(self) -> dict[str, Any]:
         """What GET /state answers: every server with its faults, addresses and what it is."""
@@ -106,6 +113,7 @@ class Estate:
                 }
                 for server in self.dns.values()
             ],
+            "resolvers": [self._resolver_state(resolver) for resolver in self.resolvers.values()],
         }
 
     async def set_fault(self, target: str, fault: str, *, on: bool) -> None:
@@ -113,6 +121,8 @@ class Estate:
         async with self._changing:
             if target in self.servers:
                 await self._set_server_fault(self.servers[target], fault, on=on)
+            elif target in self.resolvers:
+                await self._set_resolver_fault(self.resolvers[target], fault, on=on)
             elif target in self.dns:
                 await self._set_dns_fault(self.dns[target], fault, on=on)
             else:
@@ -161,10 +171,14 @@ class Estate:
                 await server.set_state(faults=frozenset(), ucc_running=runs)
             for dns_server in self.dns.values():
                 await dns_server.set_faults(frozenset())
+            for resolver in self.resolvers.values():
+                await resolver.set_faults(frozenset())
             if start_over:
                 text = zone_text(self.config, serial=serial_of(self.writer.zone) + 1)
                 copy_zone(parse_zone(text), self.writer.zone)
                 self.writer.save()
+                for resolver in self.resolvers.values():
+                    resolver.forget()
             self._follow()
             self._save_state()
 
@@ -189,6 +203,29 @@ class Estate:
         chosen = {DnsFault(fault)}
         await server.set_faults(server.faults | chosen if on else server.faults - chosen)
         self._follow()
+
+    async def _set_resolver_fault(self, resolver: Resolver, fault: str, *, on: bool) -> None:
+        if fault == FORGET:
+            resolver.forget()
+        elif fault in set(ResolverFault):
+            chosen = {ResolverFault(fault)}
+            await resolver.set_faults(resolver.faults | chosen if on else resolver.faults - chosen)
+        else:
+            known = ", ".join([*ResolverFault, FORGET])
+            raise LabError(f"A resolver of the demo has no fault {fault!r}. It has {known}.")
+
+    def _resolver_state(self, resolver: Resolver) -> dict[str, Any]:
+        """One resolver: for each dedicated hostname what it keeps, and for how many seconds more."""
+        kept = {hostname.fqdn: resolver.knows(dns.name.from_text(hostname.fqdn)) for hostname in self.config.hostnames}
+        return {
+            "name": resolver.config.name,
+            "site": resolver.config.site,
+            "address": resolver.config.address,
+            "port": resolver.config.port,
+            "answers": {fqdn: f"{found[0]}, {found[1]} s left" for fqdn, found in kept.items() if found},
+            "faults": sorted(resolver.faults),
+            "possible_faults": [fault.value for fault in ResolverFault],
+        }
 
     def _answers(self, server: DnsServer) -> dict[str, str]:
         """What this server has for each dedicated hostname: "CNAME srv1.lab.example." or nothing."""
@@ -237,6 +274,7 @@ class Estate:
         state = KeptState(
             {name: ServerState(server.ucc_running, frozenset(server.faults)) for name, server in self.servers.items()},
             {name: frozenset(server.faults) for name, server in self.dns.items()},
+            {name: frozenset(resolver.faults) for name, resolver in self.resolvers.items()},
         )
         try:
             write_private(self._state_file, to_json(state))

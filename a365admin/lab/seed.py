@@ -6,7 +6,7 @@ from django.db import transaction
 
 from a365admin.lab import estate
 from a365admin.lab.config import LabConfig
-from dnsops.models import NameServer, UpdateKey, Zone
+from dnsops.models import NameServer, Resolver, UpdateKey, Zone
 from pools.models import (
     ClientInstallation,
     DedicatedHostname,
@@ -35,6 +35,7 @@ def seed_estate(config: LabConfig) -> None:
     _hostnames(pools, servers)
     _clients(config)
     _dns(config)
+    _resolvers(config)
 
 
 def _front_end_pools() -> dict[str, FrontEndPool]:
@@ -134,4 +135,14 @@ def _dns(config: LabConfig) -> None:
                 "is_writer": place == 0,
                 "expected_lag_s": 0 if place == 0 else EXPECTED_LAG_S,
             },
+        )
+
+
+def _resolvers(config: LabConfig) -> None:
+    """One for each site, as its clients have it."""
+    for resolver in config.resolvers:
+        Resolver.objects.update_or_create(
+            site=Site.objects.get(name=resolver.site),
+            name=resolver.name,
+            defaults={"address": resolver.address, "port": resolver.port},
         )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from a365admin.lab.faults import DnsFault, ServerFault
+from a365admin.lab.faults import DnsFault, ResolverFault, ServerFault
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,7 @@ class KeptState:
 
     servers: Mapping[str, ServerState] = field(default_factory=dict)
     dns: Mapping[str, frozenset[DnsFault]] = field(default_factory=dict)
+    resolvers: Mapping[str, frozenset[ResolverFault]] = field(default_factory=dict)
 
 
 def to_json(state: KeptState) -> str:
@@ -32,6 +33,7 @@ def to_json(state: KeptState) -> str:
             for name, kept in state.servers.items()
         },
         "dns": {name: sorted(faults) for name, faults in state.dns.items()},
+        "resolvers": {name: sorted(faults) for name, faults in state.resolvers.items()},
     }
     return json.dumps(document, indent=1) + "\n"
 
@@ -45,4 +47,8 @@ def from_json(text: str) -> KeptState:
             for name, kept in document["servers"].items()
         },
         {name: frozenset(DnsFault(fault) for fault in faults) for name, faults in document["dns"].items()},
+        {
+            name: frozenset(ResolverFault(fault) for fault in faults)
+            for name, faults in document.get("resolvers", {}).items()
+        },
     )

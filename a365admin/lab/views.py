@@ -115,6 +115,7 @@ def _carry_out(request: HttpRequest, command: Command) -> HttpResponse:
     try:
         state = command(LabClient(load_config(settings.LAB_CONFIG)))
         context |= {"groups": words.groups(state), "dns": [words.dns_card(server) for server in state["dns"]]}
+        context["resolvers"] = [words.resolver_card(resolver) for resolver in state["resolvers"]]
     except LabError as error:
         context["error"] = str(error)
     status = 409 if context["error"] and request.method == "POST" else 200

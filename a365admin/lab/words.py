@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from a365admin.lab import estate
-from a365admin.lab.faults import DnsFault, ServerFault, UccAction
+from a365admin.lab.faults import FORGET, DnsFault, ResolverFault, ServerFault, UccAction
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +109,15 @@ DNS_WORDS: Mapping[str, Words] = {
     DnsFault.DOWN: Words("Kill the DNS server", "Start the DNS server again", "Down: its port refuses."),
 }
 LONG_TTL_S = 3600
+RESOLVER_WORDS: Mapping[str, Words] = {
+    ResolverFault.STRETCHING: Words(
+        "Make it stretch TTLs",
+        "Let it heed TTLs again",
+        "Stretching: it keeps answers for a minute longer than it may.",
+    ),
+    ResolverFault.SILENT: Words("Make it silent", "Let it answer again", "Silent: it answers nothing."),
+    ResolverFault.DOWN: Words("Kill it", "Start it again", "Down: its port refuses."),
+}
 STRANGER = "elsewhere"  # no server of ours; its name is not even in DNS
 NO_UCC = "The UCC service is not running, as is normal on a cold standby. Start it before or after failing over to it."
 # Faults after which nothing, or not the half that clients need, works.
@@ -186,6 +195,27 @@ def dns_card(server: Mapping[str, Any]) -> Card:
         buttons=tuple(_buttons(server["name"], server["possible_faults"], faults, DNS_WORDS)),
         command=f"dig @{server['address']} -p {server['port']} +noall +answer",
         answers=tuple(server["answers"].items()),
+    )
+
+
+def resolver_card(resolver: Mapping[str, Any]) -> Card:
+    """In: one resolver of the control's state. Out: its card."""
+    faults: list[str] = resolver["faults"]
+    health, word = ("down", "Down") if faults else ("up", "Up")
+    if faults == [ResolverFault.STRETCHING]:
+        health, word = "degraded", "Degraded"
+    return Card(
+        name=resolver["name"],
+        where=f"{resolver['site']} · {resolver['address']} port {resolver['port']}",
+        health=health,
+        word=word,
+        sentences=tuple(RESOLVER_WORDS[fault].sentence for fault in faults),
+        buttons=(
+            Button("Clear its cache", resolver["name"], FORGET, on=True),
+            *_buttons(resolver["name"], resolver["possible_faults"], faults, RESOLVER_WORDS),
+        ),
+        command=f"dig @{resolver['address']} -p {resolver['port']} +noall +answer",
+        answers=tuple(resolver["answers"].items()),
     )
 
 

@@ -30,7 +30,10 @@ class OutcomeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A DNS server's name, IP address and port. ``host_name``: its own full name, which Kerberos knows it by."""
+    """A DNS server's name, IP address and port. ``host_name``: its own full name, which Kerberos knows it by.
+
+    ``recursive``: a resolver, which is asked as its clients ask it.
+    """
 
     name: str
     address: str
@@ -38,6 +41,7 @@ class Endpoint:
     is_writer: bool = False
     expected_lag_s: float = 0.0
     host_name: str = ""
+    recursive: bool = False
 
     def __str__(self) -> str:
         return f"{self.name} ({self.address}:{self.port})"

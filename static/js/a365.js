@@ -82,7 +82,7 @@
     tick();
   }
   document.addEventListener("close", function (event) {
-    if (event.target.id === "failover" && event.target.parentElement.id === "dialog-host") event.target.remove();
+    if (event.target.parentElement && event.target.parentElement.id === "dialog-host") event.target.remove();
     if (opener && document.getElementById(opener)) document.getElementById(opener).focus();
   }, true);
   function onClose(event) {

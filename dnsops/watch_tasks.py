@@ -1,0 +1,33 @@
+"""Celery tasks that watch: drift, resolvers, servers that lag. Apart from ``tasks.py``, which requests depend on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from celery import shared_task
+
+from dnsops import drifting, following
+
+_busy: dict[str, threading.Lock] = {"drift": threading.Lock(), "follow": threading.Lock()}
+
+
+def _one_at_a_time(what: str, work: Callable[[], object]) -> None:
+    """Do it unless this process is at it already: watching must not take the threads that carry operations out."""
+    if _busy[what].acquire(blocking=False):
+        try:
+            work()
+        finally:
+            _busy[what].release()
+
+
+@shared_task(name="dnsops.watch_tasks.look_for_drift")
+def look_for_drift(everything: bool = False) -> None:
+    """Compare what DNS says with what is expected: where something changed lately, or everywhere."""
+    _one_at_a_time("drift", lambda: drifting.look(everything=everything))
+
+
+@shared_task(name="dnsops.watch_tasks.follow")
+def follow() -> None:
+    """Ask resolvers and lagging servers that have not turned to the new answer yet."""
+    _one_at_a_time("follow", following.follow)
