@@ -95,7 +95,8 @@ def test_it_moves_every_hostname_each_with_an_operation_of_its_own(sites: Sites)
 def test_each_operation_has_the_same_evidence_as_one_that_was_clicked(sites: Sites) -> None:
     move = sites.finish(sites.request())
     for operation in FailoverOperation.objects.filter(move_member__move=move):
-        assert {step.state for step in operation.steps.all()} == {"done"}
+        # No resolver is named here.
+        assert {step.state for step in operation.steps.exclude(kind="resolvers")} == {"done"}
         answers = operation.steps.get(kind=StepKind.VERIFY).evidence["answers"]
         assert [answer["seen"] for answer in answers] == ["new", "new"]
         assert DnsChange.objects.get(operation=operation).outcome == OutcomeKind.APPLIED
