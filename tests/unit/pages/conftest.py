@@ -78,7 +78,7 @@ def sign_in(db: None) -> SignIn:
 @pytest.fixture
 def world(db: None, monkeypatch: pytest.MonkeyPatch, settings: Settings) -> World:
     """The estate of dnsops' tests, with DNS in memory."""
-    settings.DNSOPS = {"read_back_timeout_s": 0.05, "verify_min_s": 0.2, "verify_max_s": 0.2, "stability_s": 300.0}
+    settings.DNSOPS = {"read_back_timeout_s": 0.05, "verify_min_s": 0.5, "verify_max_s": 0.5, "stability_s": 300.0}
     return build(monkeypatch)
 
 
