@@ -253,6 +253,11 @@ CELERY_BEAT_SCHEDULE = {
     "schedule probe windows": {"task": "pools.tasks.schedule_windows", "schedule": 5.0, "options": {"expires": 5}},
     "add history up": {"task": "pools.tasks.add_history_up", "schedule": 60.0, "options": {"expires": 50}},
     "keep tickets warm": {"task": "dnsops.tasks.keep_tickets_warm", "schedule": 60.0, "options": {"expires": 60}},
+    "look whether we could": {
+        "task": "dnsops.watch_tasks.check_readiness",
+        "schedule": 10.0,
+        "options": {"expires": 10},
+    },
     "follow what has not turned": {"task": "dnsops.watch_tasks.follow", "schedule": 1.0, "options": {"expires": 2}},
     "look for drift": {"task": "dnsops.watch_tasks.look_for_drift", "schedule": 1.0, "options": {"expires": 2}},
     # Everywhere: for what a pause or a lost message may have hidden.
@@ -282,6 +287,7 @@ DNSOPS = {
     "max_ttl_wait_s": env.float("A365_MAX_TTL_WAIT_S", 300.0),
     "by_hand_max_s": env.float("A365_BY_HAND_MAX_S", 1800.0),
     "drill_days": env.int("A365_DRILL_DAYS", 45),
+    "readiness_interval_s": env.float("A365_READINESS_INTERVAL_S", 30.0 if LAB_CONFIG else 180.0),
 }
 
 # Break-glass (docs/failover.md): the sealed bundle, the key that seals it, the journal of what was done without us.

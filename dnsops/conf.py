@@ -24,6 +24,7 @@ class Conf:
     max_ttl_wait_s: float = 300.0
     follow_for_s: float = 6 * 3600.0
     client_cache_s: float = 40.0
+    readiness_interval_s: float = 180.0
     pending_max_age_s: float = 600.0
     probe_again_after_s: float = 5.0
     good_for_s: float = 10.0

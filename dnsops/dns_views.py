@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from a365admin.accounts.decorators import require
 from a365admin.accounts.permissions import Capability, may
-from dnsops import services
+from dnsops import readying, services
 from dnsops.dns_page import dns_page, drift_page
+from dnsops.pages import only_virtual_service
+from dnsops.readiness_page import readiness_page
 from pools.pages import find_hostname
 
 
@@ -31,6 +34,25 @@ def drift(request: HttpRequest, fqdn: str) -> HttpResponse:
         "may_edit": may(request.user, Capability.EDIT_ESTATE),
     }
     return render(request, "dnsops/drift.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@require(Capability.VIEW)
+def readiness(request: HttpRequest, fqdn: str) -> HttpResponse:
+    """Fragment: “Can we fail over now?” GET: what was found last. POST: look now, changing nothing in effect."""
+    hostname = find_hostname(fqdn)
+    may_look = may(request.user, Capability.FAILOVER)
+    if request.method == "POST":
+        if not may_look:
+            raise PermissionDenied
+        readying.check(hostname)
+    context = {
+        "page": readiness_page(hostname),
+        "hostname": hostname,
+        "may_look": may_look,
+        "balanced": only_virtual_service(hostname),
+    }
+    return render(request, "dnsops/readiness.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -19,12 +19,22 @@ class ZoneForm(EstateForm):
 
     unrecorded: ClassVar[set[str]] = {"id", "accepted_key", "accepted_at"}
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["permission_test"].required = False
+
+    def clean_permission_test(self) -> str:
+        """Where nothing is chosen: where it leaves no trace."""
+        return str(self.cleaned_data["permission_test"] or Zone.PermissionTest.AUTO)
+
     class Meta:
         model = Zone
-        fields: ClassVar = ["name", "provider", "key", "next_key"]
+        fields: ClassVar = ["name", "provider", "key", "next_key", "permission_test"]
         help_texts: ClassVar = {
             "name": "The zone that holds the dedicated hostnames, such as example.com.",
             "key": "Without one, hostnames of this zone are watched and can not be failed over.",
+            "permission_test": "Every few minutes each record is changed for itself, which proves that we may write "
+            "it. With TSIG nothing differs afterwards; Active Directory stamps the record's time.",
         }
 
     def clean(self) -> dict[str, Any]:

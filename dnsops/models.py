@@ -154,6 +154,17 @@ class Zone(models.Model):
     accepted_key = models.ForeignKey(UpdateKey, models.SET_NULL, null=True, editable=False, related_name="+")
     accepted_at = models.DateTimeField(null=True, editable=False, help_text="When the server last accepted a key.")
 
+    class PermissionTest(models.TextChoices):
+        """Where the standing readiness test may change a record for itself."""
+
+        AUTO = "auto", "where it leaves no trace (with TSIG)"
+        ALWAYS = "always", "always"
+        NEVER = "never", "never"
+
+    permission_test = models.CharField(
+        "permission test", max_length=6, choices=PermissionTest.choices, default=PermissionTest.AUTO
+    )
+
     class Meta:
         ordering: ClassVar = ["name"]
 
@@ -165,6 +176,13 @@ class Zone(models.Model):
         """How it is changed, in words; also where that way is no longer there."""
         kind = registry.kinds().get(self.provider)
         return kind.label if kind else f"unknown ({self.provider})"
+
+    @property
+    def tests_permission(self) -> bool:
+        """Whether a record may be changed for itself, to see whether we may write it."""
+        if self.permission_test == self.PermissionTest.AUTO:
+            return self.provider == "rfc2136"
+        return self.permission_test == self.PermissionTest.ALWAYS
 
     @property
     def needs_key(self) -> bool:
@@ -341,6 +359,7 @@ class DnsChange(models.Model):
 
 # Models of the same app that live in modules of their own.
 from dnsops.drift_models import AnswerSource, Drift, ExpectedAnswer  # noqa: E402
+from dnsops.readiness_models import Readiness  # noqa: E402
 from dnsops.resolver_models import Resolver  # noqa: E402
 
 __all__ = [
@@ -354,6 +373,7 @@ __all__ = [
     "FailoverOperation",
     "NameServer",
     "OperationStep",
+    "Readiness",
     "Resolver",
     "UpdateKey",
     "Zone",

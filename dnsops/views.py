@@ -250,24 +250,6 @@ def ask_resolvers(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 
 @require_safe
 @require(Capability.VIEW)
-def readiness(request: HttpRequest, fqdn: str) -> HttpResponse:
-    """Fragment: “Can we fail over now?”, from live DNS and the latest results."""
-    hostname = find_hostname(fqdn)
-    status = getattr(hostname, "status", None)
-    away = status is not None and status.active is not None and not status.on_primary
-    kind = OperationKind.FAILBACK if away else OperationKind.FAILOVER
-    seen = services.preflight(hostname=hostname, kind=kind, probe=False)
-    context = {
-        "seen": seen,
-        "hostname": hostname,
-        "verb": pages.KIND_VERB[kind],
-        "balanced": pages.only_virtual_service(hostname),
-    }
-    return render(request, "dnsops/readiness.html", context)
-
-
-@require_safe
-@require(Capability.VIEW)
 def timeline(request: HttpRequest, fqdn: str) -> HttpResponse:
     """Fragment: changes of state and operations, merged."""
     hostname = find_hostname(fqdn)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from celery import shared_task
 
-from dnsops import drifting, following
+from dnsops import drifting, following, readying
 
-_busy: dict[str, threading.Lock] = {"drift": threading.Lock(), "follow": threading.Lock()}
+_busy: dict[str, threading.Lock] = {"drift": threading.Lock(), "follow": threading.Lock(), "ready": threading.Lock()}
 
 
 def _one_at_a_time(what: str, work: Callable[[], object]) -> None:
@@ -31,3 +31,9 @@ def look_for_drift(everything: bool = False) -> None:
 def follow() -> None:
     """Ask resolvers and lagging servers that have not turned to the new answer yet."""
     _one_at_a_time("follow", following.follow)
+
+
+@shared_task(name="dnsops.watch_tasks.check_readiness")
+def check_readiness() -> None:
+    """Look whether the hostnames whose turn it is could be failed over; changes nothing in effect."""
+    _one_at_a_time("ready", readying.check_due)

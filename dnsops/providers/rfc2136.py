@@ -35,6 +35,7 @@ from dnsops.providers.base import (
     ProviderKind,
     Setup,
 )
+from dnsops.providers.skew import clock_skew_s
 from dnsops.secrets import SecretError, load_key
 
 CONNECT_S = 3.0
@@ -72,6 +73,7 @@ class Reply:
     authenticated: bool = True
     problem: str = ""
     echoed: bool = False
+    skew_s: float | None = None
 
 
 class Rfc2136:
@@ -200,6 +202,8 @@ class Rfc2136:
             evidence["problem"] = reply.problem
         if reply.echoed:
             evidence["echoed"] = True
+        if reply.skew_s is not None:
+            evidence["clock_skew_s"] = reply.skew_s
         sentence = sentences.sentence(
             reply.kind,
             reply.rcode,
@@ -231,7 +235,10 @@ class Rfc2136:
                 answer = receive_tcp(tcp, deadline)
             except (OSError, EOFError) as error:
                 return Reply(OutcomeKind.UNKNOWN, authenticated=False, problem=_network_problem(error))
-        return judge(message, wire, answer)
+        reply = judge(message, wire, answer)
+        # An echo has our own time in it; anything else that is not signed could be anybody's.
+        believed = reply.authenticated or reply.kind is OutcomeKind.CLOCK
+        return replace(reply, skew_s=clock_skew_s(answer) if believed and not reply.echoed else None)
 
 
 def label_of(key: dns.tsig.Key) -> str:
