@@ -58,6 +58,7 @@ class Recorder:
     _known: dict[str, _Known] = field(default_factory=dict)
     _reach: Reach = field(default_factory=lambda: Reach({}, {}))
     _ages_by: dict[int, list[str]] = field(default_factory=dict)
+    _steady: dict[str, str] = field(default_factory=dict)  # of checks that are up and settled: what they say
     _columns: Columns = field(default_factory=lambda: Columns(()))
     _oldest: dict[int, OldestOf] = field(default_factory=dict)
 
@@ -88,13 +89,23 @@ class Recorder:
         """Make the columns for the checks that there are now."""
         before, self._columns = self._columns, Columns(self.checks)
         self._columns.take_over(before)
+        self._steady = {}
         for key, known in self._known.items():
-            self._columns.became(key, known.state)
+            self._became(key, known)
         number, checks = self._columns.number, self.checks
         self._oldest = {
             hostname_id: OldestOf((number[key], checks[key].interval_s) for key in keys)
             for hostname_id, keys in self._ages_by.items()
         }
+
+    def _became(self, key: str, known: _Known) -> None:
+        """Keep what pages read of a state, and which sentence would tell nothing new."""
+        self._columns.became(key, known.state)
+        state = known.state
+        if state.health is Health.UP and not state.streak and known.cause == Cause.OK and not known.evidence:
+            self._steady[key] = known.sentence
+        else:
+            self._steady.pop(key, None)
 
     def hostname_ids(self) -> set[int]:
         """Return the hostnames that this shard's checks tell something about."""
@@ -119,7 +130,7 @@ class Recorder:
         One transaction for everything that changed, none where nothing did. Raises StaleFence, and django.db.Error
         where the database fails: then nothing is remembered either, and the next results tell the same again.
         """
-        pending, transitions = self._advance(self._doubted(results))
+        pending, transitions = self._advance(self._doubted(self._news(results)))
         if not pending:
             return set()
         checks = [self.checks[key] for key in pending]
@@ -135,8 +146,22 @@ class Recorder:
             refresh_virtual_services({pk for check in checks for pk in self._services_of(check)})
         self._known |= pending
         for key, known in pending.items():
-            self._columns.became(key, known.state)
+            self._became(key, known)
         return hostname_ids
+
+    def _news(self, results: Sequence[ProbeResult]) -> Sequence[ProbeResult]:
+        """Note when each was seen, and return those results that may change something: of thousands, next to none."""
+        news = []
+        steady, seen, columns = self._steady, self.seen, self._columns
+        number = columns.number
+        for result in results:
+            key, at, ok, degraded, _, sentence, latency_ms, evidence = result
+            if ok and not degraded and not evidence and steady.get(key) == sentence:
+                seen[key] = (at, ok, latency_ms)
+                columns.saw(number[key], at, latency_ms)
+            else:
+                news.append(result)
+        return news
 
     def _advance(self, results: Iterable[ProbeResult]) -> tuple[dict[str, _Known], list[HealthTransition]]:
         pending: dict[str, _Known] = {}
