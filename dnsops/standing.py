@@ -55,7 +55,11 @@ def _answer(server: NameServer, health: str, cause: str, sentence: str, evidence
     if values and health != Health.DOWN:
         rrset = RRset(str(evidence.get("rtype") or ""), int(evidence.get("ttl") or 0), tuple(sorted(values)))
         return Answer(server.name, "answered", rrset, rcode=rcode, is_writer=server.is_writer)
-    if cause == Cause.WRONG_ANSWER and health == Health.DOWN and rcode in {"NXDOMAIN", "NOERROR"}:
+    if (
+        cause in {Cause.WRONG_ANSWER, Cause.NAME_NOT_FOUND}
+        and health == Health.DOWN
+        and rcode in {"NXDOMAIN", "NOERROR"}
+    ):
         return Answer(server.name, "answered", None, rcode=rcode, is_writer=server.is_writer)
     state = "silent" if cause == Cause.TIMEOUT else "error"
     return Answer(server.name, state, is_writer=server.is_writer, error=sentence or "no answer")

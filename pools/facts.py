@@ -140,7 +140,7 @@ class DnsFact:
     @property
     def says_nothing_is_there(self) -> bool:
         """Whether it answers that there is no such record."""
-        return self.check.bad and self.check.cause == "wrong_answer"
+        return self.check.bad and self.check.cause in {"wrong_answer", "name_not_found"}
 
 
 @dataclass(frozen=True, slots=True)

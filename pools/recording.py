@@ -71,6 +71,7 @@ class Recorder:
     _before_doubt: dict[str, Health] = field(default_factory=dict)
     _reach: Reach = field(default_factory=lambda: Reach({}, {}))
     _ages_by: dict[int, list[str]] = field(default_factory=dict)
+    _steady: dict[str, str] = field(default_factory=dict)  # of checks that are up and settled: what they say
     _columns: Columns = field(default_factory=lambda: Columns(()))
     _oldest: dict[int, OldestOf] = field(default_factory=dict)
 
@@ -101,13 +102,24 @@ class Recorder:
         """Make the columns for the checks that there are now."""
         before, self._columns = self._columns, Columns(self.checks)
         self._columns.take_over(before)
+        self._steady = {}
         for key, known in self._known.items():
-            self._columns.became(key, known.state._replace(health=known.shown))
+            self._became(key, known)
         number, checks = self._columns.number, self.checks
         self._oldest = {
             hostname_id: OldestOf((number[key], checks[key].interval_s) for key in keys)
             for hostname_id, keys in self._ages_by.items()
         }
+
+    def _became(self, key: str, known: _Known) -> None:
+        """Keep what pages read of a state, and which sentence would tell nothing new."""
+        state = known.state
+        self._columns.became(key, state._replace(health=known.shown))
+        settled = state.health is Health.UP and not state.streak and known.flaps is STEADY
+        if settled and known.cause == Cause.OK and not known.evidence:
+            self._steady[key] = known.sentence
+        else:
+            self._steady.pop(key, None)
 
     def hostname_ids(self) -> set[int]:
         """Return the hostnames that this shard's checks tell something about."""
@@ -134,7 +146,7 @@ class Recorder:
         """
         doubted = self.doubt
         self.told = []
-        pending, transitions = self._advance(self._weighed(results))
+        pending, transitions = self._advance(self._weighed(self._news(results)))
         transitions += self._doubt_moved(doubted)
         if not pending and not transitions:
             return set()
@@ -153,8 +165,22 @@ class Recorder:
         self.told = transitions + [one for one in moved if self.doubt is None or one.new != Health.UNKNOWN]
         self._known |= pending
         for key, known in pending.items():
-            self._columns.became(key, known.state._replace(health=known.shown))
+            self._became(key, known)
         return hostname_ids
+
+    def _news(self, results: Sequence[ProbeResult]) -> Sequence[ProbeResult]:
+        """Note when each was seen, and return those results that may change something: of thousands, next to none."""
+        news = []
+        steady, seen, columns = self._steady, self.seen, self._columns
+        number = columns.number
+        for result in results:
+            key, at, ok, degraded, _, sentence, latency_ms, evidence = result
+            if ok and not degraded and not evidence and steady.get(key) == sentence:
+                seen[key] = (at, ok, latency_ms)
+                columns.saw(number[key], at, latency_ms)
+            else:
+                news.append(result)
+        return news
 
     def _doubt_moved(self, before: doubting.Doubt | None) -> list[HealthTransition]:
         """The one transition that tells that the prober began, or ceased, to doubt itself."""
@@ -218,6 +244,7 @@ class Recorder:
             pending[key] = known
         else:
             self._known[key] = known
+            self._became(key, known)
 
     def _weighed(self, results: Sequence[ProbeResult]) -> Sequence[ProbeResult]:
         """Where the prober doubts itself, turn bad results into "not known"."""

@@ -53,8 +53,10 @@ def judge_dns(check: Check, at: float, answer: dns.message.Message, latency_ms: 
     name = dns.name.from_text(check.host)
     found = [rrset for rrset in answer.answer if rrset.name == name and rrset.rdtype in _TYPES]
     if not found:
-        what = "no such name" if rcode == dns.rcode.NXDOMAIN else f"no {check.record_type} record"
-        return failed(check.key, at, Cause.WRONG_ANSWER, f"the name server says: {what}", evidence)
+        if rcode == dns.rcode.NXDOMAIN:
+            return failed(check.key, at, Cause.NAME_NOT_FOUND, "the name server says: no such name", evidence)
+        sentence = f"the name server says: no {check.record_type} record"
+        return failed(check.key, at, Cause.WRONG_ANSWER, sentence, evidence)
     rrset = found[0]
     values = sorted(plain(rdata.to_text().lower(), 255) for rdata in rrset)[:VALUES_KEPT]
     evidence |= {"rtype": dns.rdatatype.to_text(rrset.rdtype), "ttl": rrset.ttl, "values": values}

@@ -36,10 +36,11 @@ LOOK_FOR_STOP_S = 0.2
 PAUSE_S = 1.0
 FIRST_SWEEP_S = 1.0
 NAP_MAX_S = 0.1
-TICK_MIN_S, TICK_MAX_S = 0.01, 0.05
-TOGETHER = 50  # about so many connects share one wake-up, where the tick's limits allow
+TICK_MIN_S, TICK_MAX_S = 0.01, 0.1
+TOGETHER = 100  # about so many connects share one wake-up, where the tick's limits allow
 QUICK_TICK_S, QUICK_FOR_S = 0.005, 0.5  # while a change is being settled
 SHORTEST_NAP_S = 0.001
+BETWEEN_LOOKS = 25  # connects that are started before it is seen which have been answered
 BURST = 256  # starts in one turn: what was missed is made up for without standing still
 HOST_MAX = 256  # under way to one address
 SUSPECT_AGAIN_S = 1.0
@@ -337,7 +338,7 @@ class Engine:
     # --------------------------------------------------------------------------------------------------------- probing
 
     def _start_due(self, now: float) -> bool:
-        started = False
+        started = 0
         for slot in self._take_due(now):
             slot.planned = None
             if slot.asking:
@@ -345,15 +346,18 @@ class Engine:
             elif slot.host.asking >= HOST_MAX:
                 self._plan(slot, now + slot.check.retry_s)
             elif slot.is_connect:
-                started = True
+                started += 1
                 self._connect(slot, now)
+                if started % BETWEEN_LOOKS == 0:
+                    now = self._clock()
+                    self._collect(self._sweep.ready(now))
             else:
                 slot.asking = 1
                 slot.host.asking += 1
                 self._waiting.append(slot)
         while self._waiting and len(self._conversations) < CONVERSATIONS_MAX:
             self._converse(self._waiting.popleft())
-        return started
+        return started > 0
 
     def _take_due(self, now: float) -> list[_Slot]:
         """What is due, as much as there is room for; the rest stays due, and first in line."""

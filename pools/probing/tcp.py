@@ -59,6 +59,7 @@ class TcpSweep(Generic[T]):
         self._slow: dict[float, dict[int, _UnderWay[T]]] = {}  # by timeout: they end in this order
         self._turned_slow: list[tuple[int, T]] = []
         self._at_once: list[Ended[T]] = []
+        self._unseen: list[int] = []  # started since the last look
 
     def __len__(self) -> int:
         """How many connects are under way."""
@@ -84,7 +85,7 @@ class TcpSweep(Generic[T]):
             self._at_once.append((what, code, 0.0))
             return -1
         fd = sock.fileno()
-        self._register(fd, select.POLLOUT)
+        self._unseen.append(fd)
         if timeout_s > SLOW_S:
             self._fresh[fd] = (sock, what, now, timeout_s)
         else:
@@ -94,9 +95,29 @@ class TcpSweep(Generic[T]):
     def ready(self, now: float, *, wait_s: float = 0.0) -> list[Ended[T]]:
         """Collect those that are connected or refused by now, or within ``wait_s``."""
         ended, self._at_once = self._at_once, []
-        if not (self._fresh or len(self)):
-            return ended
-        events = self._epoll.poll(wait_s, EVENTS_MAX) if self._epoll else self._poll.poll(wait_s * 1000)  # type: ignore[union-attr]
+        if self._unseen:
+            self._take(self._look_first(), now, ended)
+        if len(self):
+            self._take(self._selector_events(0.0 if ended else wait_s), now, ended)
+        return ended
+
+    def _look_first(self) -> list[tuple[int, int]]:
+        """Ask for all new ones at once: near ones have answered, and need never be registered one by one."""
+        look = select.poll()
+        for fd in self._unseen:
+            look.register(fd, select.POLLOUT)
+        events = look.poll(0)
+        for fd in set(self._unseen).difference(fd for fd, _ in events):
+            self._register(fd, select.POLLOUT)
+        self._unseen.clear()
+        return events
+
+    def _selector_events(self, wait_s: float) -> list[tuple[int, int]]:
+        if self._epoll:
+            return self._epoll.poll(wait_s, EVENTS_MAX)
+        return self._poll.poll(wait_s * 1000)  # type: ignore[union-attr]
+
+    def _take(self, events: list[tuple[int, int]], now: float, ended: list[Ended[T]]) -> None:
         for fd, event in events:
             connect = self._fresh.pop(fd, None) or self._pop_slow(fd)
             if connect is None:
@@ -112,7 +133,6 @@ class TcpSweep(Generic[T]):
                 self._forget(fd)
             sock.close()
             ended.append((what, code, took_s))
-        return ended
 
     def slow(self, now: float) -> list[tuple[int, T]]:
         """Return those that have turned slow (no answer for 0.2 s) since the last call: descriptor and what it is."""
@@ -151,10 +171,13 @@ class TcpSweep(Generic[T]):
         dropped = []
         for under_way in (self._fresh, *self._slow.values()):
             for fd, (sock, what, _, _) in under_way.items():
-                self._close(fd, sock)
+                if self._poll is not None:
+                    self._forget(fd)
+                sock.close()
                 dropped.append(what)
             under_way.clear()
         self._turned_slow.clear()
+        self._unseen.clear()
         return dropped
 
     def close(self) -> None:
@@ -180,6 +203,8 @@ class TcpSweep(Generic[T]):
     def _close(self, fd: int, sock: socket.SocketType) -> None:
         if self._poll is not None:
             self._forget(fd)
+        if fd in self._unseen:  # its number may soon be somebody else's
+            self._unseen.remove(fd)
         sock.close()
 
     def _forget(self, fd: int) -> None:

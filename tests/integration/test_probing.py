@@ -13,6 +13,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import dns.flags
@@ -132,6 +133,13 @@ def test_a_port_on_which_nothing_listens_is_refused() -> None:
     result = ask(check)[check.key]
     assert (result.ok, result.cause) == (False, Cause.REFUSED)
     assert "nothing listens" in result.sentence
+
+
+def test_a_network_to_which_there_is_no_way_is_no_route() -> None:
+    check = replace(ucc(443), address="255.255.255.255")  # no TCP connection can be made to everybody
+    result = ask(check)[check.key]
+    assert (result.ok, result.cause) == (False, Cause.NO_ROUTE)
+    assert result.sentence.startswith("no route")
 
 
 def test_a_silent_port_times_out_and_holds_nothing_else_up() -> None:
@@ -425,7 +433,7 @@ def test_a_name_server_is_asked_without_recursion_and_its_answer_is_the_evidence
 @pytest.mark.parametrize(
     ("answer", "cause"),
     [
-        (lambda query: authoritative(query, rcode=dns.rcode.NXDOMAIN), Cause.WRONG_ANSWER),
+        (lambda query: authoritative(query, rcode=dns.rcode.NXDOMAIN), Cause.NAME_NOT_FOUND),
         (lambda query: authoritative(query, rcode=dns.rcode.REFUSED), Cause.DNS_RCODE),
         (lambda _query: None, Cause.TIMEOUT),
         (lambda _query: b"nonsense", Cause.TIMEOUT),  # not an answer to our question: it is not believed

@@ -147,7 +147,7 @@ def test_an_authoritative_answer_with_data_is_good_whatever_it_says() -> None:
 @pytest.mark.parametrize(
     ("answer", "cause", "says"),
     [
-        (dns_answer("", dns.rcode.NXDOMAIN), Cause.WRONG_ANSWER, "no such name"),
+        (dns_answer("", dns.rcode.NXDOMAIN), Cause.NAME_NOT_FOUND, "no such name"),
         (dns_answer(""), Cause.WRONG_ANSWER, "no CNAME record"),
         (dns_answer("other. 60 IN CNAME x."), Cause.WRONG_ANSWER, "no CNAME record"),
         (dns_answer("", dns.rcode.REFUSED), Cause.DNS_RCODE, "REFUSED"),
