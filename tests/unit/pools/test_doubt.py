@@ -57,6 +57,16 @@ def test_servers_that_failed_long_before_do_not_make_this_moment_doubtful() -> N
     assert doubting.reason_by_share(results, seen, lambda key: key, 0.8) == ""
 
 
+def test_what_failed_a_second_before_is_not_of_this_moment() -> None:
+    seen = {f"ucc:{n}:1": (99.0, False, None) for n in range(8)} | {
+        f"ucc:{n}:1": (90.0, True, 1.0) for n in range(8, 30)
+    }
+    results = [result("ucc:7:1", ok=False), result("ucc:8:1", ok=False)]
+    assert doubting.reason_by_share(results, seen, lambda key: key, 0.8) == ""
+    at_once = {key: (99.9, ok, None) for key, (_, ok, _) in seen.items() if ok is False}
+    assert doubting.reason_by_share(results, seen | at_once, lambda key: key, 0.8) == doubting.BY_SHARE
+
+
 def test_only_what_is_bad_becomes_not_known() -> None:
     good, bad, degraded = result("a", ok=True), result("b", ok=False), result("c", ok=False, degraded=True)
     found = doubting.as_not_known([good, bad, degraded], "cut off")

@@ -55,6 +55,14 @@ def server(name: str, *uccs: Health, web: Health = UP, both: bool = False) -> Se
             [server("A", UP, web=DOWN), server("B", DOWN)],
             Verdict(DEGRADED, "The UCC service runs on A, web does not: calls flow, screens dead."),
         ),
+        (
+            [server("A", UP, web=DOWN, both=True), server("B", UP, both=True)],
+            Verdict(UP, "The UCC service runs on A and B, as it is meant to here."),
+        ),
+        (
+            [server("A", *[DOWN] * 4, UP)],
+            Verdict(DEGRADED, "UCC 6001, 6002, 6003, 6004 run on no server; 1 of 5 UCCs run."),
+        ),
         ([server("A", UNKNOWN), server("B", DOWN)], Verdict(UNKNOWN, "Whether UCC 6001 runs is not known.")),
         ([server("A", UP, DOWN), server("B", DOWN, UP)], Verdict(UP, "The UCC service runs on A and B.")),
         ([], Verdict(UNKNOWN, "It has no server.")),
@@ -96,6 +104,10 @@ def test_of_two_servers_with_two_uccs_nothing_unknown_is_up_and_no_outage_is_mis
         (
             [Part("a", DEGRADED, "x"), Part("b", DOWN, "y"), Part("c", UNKNOWN, "z"), Part("d", UP, "")],
             Verdict(DEGRADED, "Of 4 hostnames 1 down, 1 not known, 1 degraded. b: y; c: z; and 1 more."),
+        ),
+        (
+            [Part("a", DOWN, "x"), Part("b", DOWN, "y"), Part("c", DOWN, "z")],
+            Verdict(DOWN, "Of 3 hostnames 3 down. a: x; b: y; and 1 more."),
         ),
         ([Part("a", DOWN, "x"), Part("b", DOWN, "y")], Verdict(DOWN, "Of 2 hostnames 2 down. a: x; b: y.")),
     ],
