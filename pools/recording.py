@@ -179,6 +179,7 @@ class Recorder:
                 seen[key] = (at, ok, latency_ms)
                 columns.saw(number[key], at, latency_ms)
             else:
+                steady.pop(key, None)  # what follows in the same batch is to be weighed too
                 news.append(result)
         return news
 
