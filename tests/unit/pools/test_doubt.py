@@ -58,12 +58,14 @@ def test_servers_that_failed_long_before_do_not_make_this_moment_doubtful() -> N
 
 
 def test_what_failed_a_second_before_is_not_of_this_moment() -> None:
-    seen = {f"ucc:{n}:1": (99.0, False, None) for n in range(8)} | {
-        f"ucc:{n}:1": (90.0, True, 1.0) for n in range(8, 30)
+    seen: dict[str, tuple[float, bool | None, float | None]] = {
+        f"ucc:{n}:1": (99.0, False, None) if n < 8 else (90.0, True, 1.0) for n in range(30)
     }
     results = [result("ucc:7:1", ok=False), result("ucc:8:1", ok=False)]
     assert doubting.reason_by_share(results, seen, lambda key: key, 0.8) == ""
-    at_once = {key: (99.9, ok, None) for key, (_, ok, _) in seen.items() if ok is False}
+    at_once: dict[str, tuple[float, bool | None, float | None]] = {
+        key: (99.9, ok, None) for key, (_, ok, _) in seen.items() if ok is False
+    }
     assert doubting.reason_by_share(results, seen | at_once, lambda key: key, 0.8) == doubting.BY_SHARE
 
 

@@ -188,7 +188,7 @@ def test_the_number_of_queries_of_a_change_does_not_depend_on_the_number_of_host
     for _ in range(20):
         make_pair()
     estate = Estate()
-    with django_assert_max_num_queries(25):
+    with django_assert_max_num_queries(26):
         estate.sweep()
 
 
