@@ -33,12 +33,25 @@ MARK = "a365admin"
 MAX_NODES = 400_000
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
 _FLAGS = {"true": True, "yes": True, "false": False, "no": False}
 _NULLS = {"", "~", "null", "none"}
 _HEADER = """\
 # An estate of a365admin. Import it on the page Estate > Import, or with: manage.py import_estate FILE
 # A field that is left out stays as it is; things that are not in the file are kept.
 """
+
+
+class _Dumper(_DUMPER):  # type: ignore[misc]
+    """Quotes also what our own reader, which knows more words for nothing than YAML does, would take for nothing."""
+
+
+def _text(dumper: Any, text: str) -> Any:
+    quoted = "'" if text.lower() in _NULLS else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=quoted)
+
+
+_Dumper.add_representer(str, _text)
 
 
 @dataclass(slots=True)
@@ -276,5 +289,5 @@ def _stated(entry: Entry) -> Iterator[tuple[str, Any]]:
 
 def _dump(data: dict[str, Any]) -> str:
     return str(
-        yaml.dump(data, Dumper=_DUMPER, sort_keys=False, allow_unicode=True, width=1000, default_flow_style=False)
+        yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000, default_flow_style=False)
     )
