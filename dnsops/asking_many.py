@@ -17,6 +17,7 @@ from dnsops.providers.base import Endpoint
 # Few enough that the answers fit into a socket's buffer also where this process is slow to read them.
 UNDER_WAY = 64
 RECEIVE_BYTES = 1 << 20
+WRITERS_TIMEOUT_S = 3.0
 
 Pair = tuple[Endpoint, str]
 
@@ -44,6 +45,16 @@ def ask_pairs(pairs: Sequence[Pair], *, timeout_s: float) -> dict[Pair, Answer]:
     for line in lines.values():
         found.update(line.result())
     return found
+
+
+def ask_patiently(pairs: Sequence[Pair], *, timeout_s: float) -> dict[Pair, Answer]:
+    """The same, and writers that were silent are asked once more, for longer: without them nothing can be changed.
+
+    Of many names one lost datagram is not rare, and a busy machine may let a server wait for a second.
+    """
+    found = ask_pairs(pairs, timeout_s=timeout_s)
+    silent = [pair for pair, answer in found.items() if pair[0].is_writer and answer.state == "silent"]
+    return found | ask_pairs(silent, timeout_s=max(timeout_s, WRITERS_TIMEOUT_S)) if silent else found
 
 
 def _exchange(selector: selectors.BaseSelector, lines: list[_Line]) -> None:

@@ -112,7 +112,7 @@ class _Gathering:
 
     def _ask(self) -> dict[int, tuple[Answer, ...]]:
         pairs = [(endpoint, h.fqdn) for h in self.hostnames.values() for endpoint in self._servers(h.fqdn)]
-        found = asking_many.ask_pairs(pairs, timeout_s=self.conf.ask_timeout_s)
+        found = asking_many.ask_patiently(pairs, timeout_s=self.conf.ask_timeout_s)
         return {
             pk: tuple(found[endpoint, h.fqdn] for endpoint in self._servers(h.fqdn)) for pk, h in self.hostnames.items()
         }

@@ -116,7 +116,7 @@ class Together:
             one.at_writer = next((a for a in self.answers[one] if a.server == one.plan.writer), None)
 
     def _ask(self, pairs: Sequence[asking_many.Pair]) -> dict[asking_many.Pair, Answer]:
-        found = asking_many.ask_pairs(pairs, timeout_s=self.conf.ask_timeout_s)
+        found = asking_many.ask_patiently(pairs, timeout_s=self.conf.ask_timeout_s)
         self.spoke |= {endpoint.name for (endpoint, _), answer in found.items() if answer.answered}
         return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ from pytest_django import Settings
 
 from a365admin.accounts.models import Role
 from a365admin.audit.models import AuditEntry
-from dnsops import executor, gathering, services, site_moves, together
+from dnsops import asking_many, executor, gathering, services, site_moves, together
 from dnsops.batch import Batch
 from dnsops.lifecycle import OperationKind, OperationState, StepKind
 from dnsops.models import DnsChange, FailoverOperation, NameServer, SiteMove, UpdateKey, Zone
@@ -525,3 +526,20 @@ def test_a_hostname_on_a_virtual_service_goes_to_the_other_datacentres(sites: Si
     operation = FailoverOperation.objects.get(move_member__move=move)
     assert (operation.state, operation.to_virtual_service) == ("succeeded", second.virtual_service)
     assert sites.world.dns.records["dns1"][hostname.fqdn].values == (f"{second.fqdn}.",)
+
+
+def test_a_writer_that_lost_a_question_is_asked_once_more(sites: Sites, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    real = sites.world.dns.ask_pairs
+
+    def lossy(pairs: Any, *, timeout_s: float) -> Any:
+        asked.append(len(pairs))
+        found = real(pairs, timeout_s=timeout_s)
+        if len(asked) == 1:
+            lost = next(pair for pair in found if pair[0].is_writer)
+            found[lost] = replace(found[lost], state="silent", rrset=None)
+        return found
+
+    monkeypatch.setattr(asking_many, "ask_pairs", lossy)
+    assert len(sites.look().ready) == 4
+    assert asked == [8, 1]
