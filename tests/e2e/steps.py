@@ -51,7 +51,7 @@ def press_in_demo(product: Product, page: Page, button: str) -> None:
     demo = page.context.new_page()
     demo.goto(product.url + "/lab/")
     demo.locator('[data-target="SRV1"]').get_by_role("button", name=re.compile(button)).first.click()
-    expect(demo.locator('[data-target="SRV1"]')).to_be_visible()
+    expect(demo.locator('[data-target="SRV1"]').first).to_be_visible()
     demo.close()
 
 
