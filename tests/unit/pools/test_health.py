@@ -59,6 +59,10 @@ def test_an_up_check_shows_how_many_retries_have_failed_and_falls_at_the_last() 
     assert walk(settled(UP), DOWN, DOWN, DOWN) == (settled(DOWN), [Transition(UP, DOWN)])
 
 
+def test_three_bad_results_are_down_and_two_good_ones_up_where_nothing_else_is_stated() -> None:
+    assert Policy() == Policy(rise=2, fall=3)
+
+
 def test_one_good_result_forgives_the_bad_ones() -> None:
     assert walk(settled(UP), DOWN, DOWN, UP, DOWN, DOWN) == (CheckHealth(UP, 2, DOWN), [])
 
@@ -98,6 +102,10 @@ def test_nothing_new_is_the_very_same_object_so_that_it_costs_nothing() -> None:
 def test_a_restored_state_keeps_its_health_and_goes_on_counting(health: Health, streak: int) -> None:
     state = restored(health, streak)
     assert state.health is health
+    if not streak or health is DEGRADED:  # of a degraded check's streak nobody knows the direction
+        assert state == settled(health)
+    else:
+        assert (state.streak, state.leaning) == (streak, UP if health is DOWN else DOWN)
     if health is UP and streak:
         assert walk(state, *([DOWN] * (3 - streak)))[0] == settled(DOWN)
 

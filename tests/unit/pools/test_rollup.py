@@ -238,6 +238,16 @@ def test_both_running_where_one_should_is_loud() -> None:
     assert found.phrase == "SRV1 and SRV2 both run the UCC service (6001, 6002): only one of them should"
 
 
+def test_both_running_is_loud_also_where_only_one_of_their_pools_means_it() -> None:
+    assert verdict(server(1, warm=True), server(2, warm=False)).situation is Situation.BOTH_ACTIVE
+    assert verdict(server(1, warm=True), server(2, warm=True)).situation is Situation.WORKING
+
+
+@pytest.mark.parametrize(("count", "said"), [(4, "UCC 6001, 6002, 6003, 6004 refused"), (5, "6004 and 1 more refused")])
+def test_four_ports_are_named_and_no_more(count: int, said: str) -> None:
+    assert said in roll_up_server(server(1, *[REFUSED] * count, UP)).phrase
+
+
 def test_other_uccs_on_a_target_of_the_paired_pool_are_not_both_active() -> None:
     other = replace(server(3, warm=False), uccs=(UccFact(77, "Other", 6001, UP),))
     found = verdict(server(1, warm=False), server(2, REFUSED, REFUSED, warm=False), other)
