@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from django.conf import settings
-from django.db.models import Max, Q, Sum
+from django.db.models import Max, Q, QuerySet, Sum
 from django.template.loader import render_to_string
 from django.utils.module_loading import import_string
 from django.utils.safestring import SafeString
@@ -55,10 +55,15 @@ def _window(until: int) -> tuple[int, int]:
     return (until - DAY_S) // HOUR_S, (until - 1) // HOUR_S
 
 
+def _hours(first: int, last: int) -> QuerySet[HostnameHour]:
+    """The hours of a window, in no order: sorting them would join the hostnames."""
+    return HostnameHour.objects.filter(hour__range=(first, last)).order_by()
+
+
 def hostname_bar(hostname_id: int, until: int) -> Bar:
     """Return the bar of one hostname, 24 hours up to ``until`` (epoch seconds): one query of at most 25 rows."""
     first, last = _window(until)
-    rows = HostnameHour.objects.filter(hostname_id=hostname_id, hour__range=(first, last)).values_list(*_COLUMNS)
+    rows = _hours(first, last).filter(hostname_id=hostname_id).values_list(*_COLUMNS)
     return _bar(until, list(rows))
 
 
@@ -103,9 +108,7 @@ def all_bars() -> Mapping[int, SafeString]:
 def _read_bars(until: int) -> Mapping[int, SafeString]:
     first, last = _window(until)
     by_hostname: dict[int, list[tuple[int, bytes, float, float, float]]] = {}
-    for hostname_id, *row in HostnameHour.objects.filter(hour__range=(first, last)).values_list(
-        "hostname_id", *_COLUMNS
-    ):
+    for hostname_id, *row in _hours(first, last).values_list("hostname_id", *_COLUMNS):
         by_hostname.setdefault(hostname_id, []).append(tuple(row))
     return {hostname_id: bar_html(_bar(until, rows)) for hostname_id, rows in by_hostname.items()}
 
@@ -145,7 +148,7 @@ def hostname_history(hostname_id: int, now: float) -> HostnameHistory:
     """Gather what a hostname's page shows of what was, in five queries; until the last slot that was added up."""
     until = latest_slot.get() or int(now // SLOT_S * SLOT_S)
     first, last = _window(until)
-    hours = HostnameHour.objects.filter(hostname_id=hostname_id, hour__range=(first, last))
+    hours = _hours(first, last).filter(hostname_id=hostname_id)
     latencies = {hour: bytes(codes) for hour, codes in hours.values_list("hour", "latencies")}
     since = until - DAY_S
     read_switches: Callable[[int, datetime], list[Switch]] = import_string(settings.SWITCHES_SOURCE)

@@ -80,7 +80,7 @@ def _add_slot(start: int) -> None:
     seen = _hostname_seconds(start, shares)
     latencies = _hostname_latencies(minutes)
     hour, place = start // HOUR_S, start % HOUR_S // SLOT_S
-    rows = {row.hostname_id: row for row in HostnameHour.objects.filter(hour=hour)}
+    rows = {row.hostname_id: row for row in HostnameHour.objects.filter(hour=hour).order_by()}
     for hostname_id, spent in seen.items():
         row = rows.setdefault(hostname_id, HostnameHour(hostname_id=hostname_id, hour=hour))
         row.up_s, row.degraded_s, row.down_s = Seconds(row.up_s, row.degraded_s, row.down_s) + spent
