@@ -16,7 +16,7 @@ from a365admin.audit.context import Acting, act_as
 from a365admin.management.terminal import confirmed, count_down, who
 from dnsops import executor, pages, services, tasks
 from dnsops.lifecycle import ACTIVE, OperationKind, OperationState, StepState
-from dnsops.models import FailoverOperation
+from dnsops.models import FailoverOperation, OperationStep
 from dnsops.safety import Rule
 from dnsops.terminal import CODES, ExitCode, answer_lines, finding_lines, not_forced, plan_lines
 from pools import redis_store
@@ -150,7 +150,10 @@ class Command(BaseCommand):
             self._show_steps(operation, shown)
             if again_at is not None:
                 left_s = (again_at - timezone.now()).total_seconds()
-                count_down(self.stdout, time.monotonic() + left_s, "Waiting for clients' old answers to expire")
+                if operation.waits_for_hand:
+                    time.sleep(max(left_s, 0.0))
+                else:
+                    count_down(self.stdout, time.monotonic() + left_s, "Waiting for clients' old answers to expire")
             elif operation.state in ACTIVE:
                 time.sleep(LOOK_AGAIN_S)
         self.stdout.write(f"{OperationState(operation.state).value.capitalize()}: {operation.result}")
@@ -158,10 +161,21 @@ class Command(BaseCommand):
 
     def _show_steps(self, operation: FailoverOperation, shown: set[str]) -> None:
         for step in operation.steps.all():
+            if operation.waits_for_hand and "commands" in step.evidence:
+                self._show_commands(step, shown)
             ended = step.state not in {StepState.WAITING, StepState.RUNNING}
             if ended and step.kind not in shown and step.sentence:
                 shown.add(step.kind)
                 self.stdout.write(f"  {step.ended_at:%H:%M:%S} {step.get_kind_display()}: {step.sentence}")
+
+    def _show_commands(self, step: OperationStep, shown: set[str]) -> None:
+        """By hand: the commands once, and what the writer says, each time that it says something else."""
+        if "commands" not in shown:
+            commands = step.evidence["commands"]
+            self.stdout.write(f"\n{commands['powershell']}\nOr with nsupdate:\n\n{commands['nsupdate']}")
+        if step.sentence not in shown:
+            self.stdout.write(f"  {step.sentence.replace('with the commands below', 'with the commands above')}")
+        shown |= {"commands", step.sentence}
 
     def _hostname(self, text: str) -> DedicatedHostname:
         found = DedicatedHostname.objects.with_estate().filter(fqdn=text.strip().rstrip(".").lower()).first()

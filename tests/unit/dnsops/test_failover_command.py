@@ -12,8 +12,10 @@ from django.db import OperationalError
 
 from a365admin.audit.models import AuditEntry
 from a365admin.management.commands import failover
+from dnsops import wiring
 from dnsops.lifecycle import OperationKind, OperationState
 from dnsops.models import FailoverOperation
+from dnsops.providers.manual import Manual
 from dnsops.terminal import ExitCode
 from pools import redis_store
 from tests.unit.dnsops.world import FQDN, World, cname
@@ -155,3 +157,32 @@ def test_a_lost_database_leads_to_break_glass(run: Run, monkeypatch: pytest.Monk
     monkeypatch.setattr(failover.Command, "_hostname", lost)
     with pytest.raises(CommandError, match=r"manage\.py breakglass"):
         run(FQDN, "--dry-run")
+
+
+def test_a_zone_that_is_changed_by_hand_shows_the_commands_once_and_waits(
+    world: World, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dnsops.executor.SHORT_WAIT_S", 0.0)
+    monkeypatch.setattr("dnsops.by_hand.LOOK_AGAIN_S", 0.0)
+    monkeypatch.setattr(wiring, "provider_for", lambda zone, writer: Manual(writer))
+    monkeypatch.setattr(
+        Manual, "read", lambda self, endpoint, name, *, deadline: world.dns.ask(endpoint, name, timeout_s=1)
+    )
+    looks: list[float] = []
+
+    def wait(seconds: float) -> None:
+        """The person is done after the third look; there is no record for a moment before that."""
+        looks.append(seconds)
+        if len(looks) == 2:
+            world.dns.set(FQDN, None)
+        if len(looks) == 3:
+            world.dns.set(FQDN, cname("SRV2"))
+
+    monkeypatch.setattr("time.sleep", wait)
+    code, said = run(FQDN, "--reason", "UCC down", "--yes")
+    assert code == 0, said
+    assert said.count("update add a365web1.example.com.") == 1
+    assert "dns1 still says CNAME srv1.example.com. Change it by hand, with the commands above." in said
+    assert "has no record for a365web1.example.com at the moment" in said
+    assert "Made by hand: dns1 says CNAME srv2.example.com." in said
+    assert world.dns.messages == []
