@@ -40,7 +40,8 @@ def made(directory: Path, *options: str, days: int = 400) -> bytes:
     ],
 )
 def test_a_weak_key_or_signature_is_told(tmp_path: Path, options: tuple[str, ...], says: str) -> None:
-    result = judge_certificate("cert:1:1", datetime.now(UTC).timestamp(), made(tmp_path, *options), HOST)
+    der = made(tmp_path, *options)  # before the clock is read: it is valid from the second in which it is made
+    result = judge_certificate("cert:1:1", datetime.now(UTC).timestamp(), der, HOST)
     assert (result.cause, result.degraded, result.ok) == (Cause.WEAK, True, True)
     assert says in result.sentence
 
@@ -54,7 +55,8 @@ def test_a_weak_key_or_signature_is_told(tmp_path: Path, options: tuple[str, ...
 def test_a_strong_one_is_good_and_its_evidence_says_what_it_is(
     tmp_path: Path, options: tuple[str, ...], key: str
 ) -> None:
-    result = judge_certificate("cert:1:1", datetime.now(UTC).timestamp(), made(tmp_path, *options), HOST)
+    der = made(tmp_path, *options)  # before the clock is read: it is valid from the second in which it is made
+    result = judge_certificate("cert:1:1", datetime.now(UTC).timestamp(), der, HOST)
     assert (result.cause, result.evidence["key"]) == (Cause.OK, key)
     assert len(result.evidence["fingerprint"]) == 64
     assert result.evidence["self_signed"]
