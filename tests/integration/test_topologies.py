@@ -27,6 +27,7 @@ from dnsops.providers.rfc2136 import Rfc2136
 from dnsops.secrets import load_key
 from dnsops.site_gathering import Scope, gather_move
 from dnsops.site_plan import Direction
+from pools import live, redis_store
 from pools.candidates import next_for
 from pools.health import CheckKind
 from pools.models import CheckState, DedicatedHostname, Server, Site, Ucc
@@ -91,6 +92,10 @@ def see() -> None:
             cause=result.cause, sentence=result.sentence,
             evidence={**result.evidence, "rank": check.rank, "server": check.name_server},
         )  # fmt: skip
+    now = time.time()
+    ages = dict.fromkeys(DedicatedHostname.objects.values_list("pk", flat=True), (now, 60.0))
+    with redis_store.broker() as broker:
+        broker.hset(live.FRESH_KEY, "0", live.pack_ages(at=now, complete=True, ages=ages))
 
 
 @pytest.fixture
