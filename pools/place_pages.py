@@ -194,7 +194,7 @@ def _facts(pool: TrustedApplicationPool, checks: Sequence[CheckState]) -> list[S
                 for one in pool.trusted_applications.all()
             ),
             web=web(server),
-            standby_runs_ucc=pool.standby_runs_ucc,
+            standby_runs_ucc=pool.standby_runs_ucc or pool.front_end_pool.site.standby_runs_ucc,
         )
         for server in pool.servers.all()
     ]

@@ -52,6 +52,7 @@ def test_targets_are_asked_at_most_once_a_second_and_found_again() -> None:
     assert not references.all_silent()
 
 
+@pytest.mark.django_db
 def test_a_doubt_is_known_everywhere_blocks_what_is_automatic_and_ends(broker: redis.Redis) -> None:
     now = time.time()
     for part in ("probes", "operations", "beat"):
@@ -76,6 +77,7 @@ def test_the_doubt_of_a_prober_that_is_gone_is_forgotten(broker: redis.Redis, mo
     assert live.prober_doubt() is None
 
 
+@pytest.mark.django_db
 def test_without_a_broker_or_a_worker_nothing_is_automatic(broker: redis.Redis) -> None:
     assert "probes worker does not report" in live.why_nothing_automatic()
     live.mark_alive("probes")

@@ -6,7 +6,7 @@ import pytest
 from pytest_django import DjangoAssertNumQueries
 
 from a365admin.accounts.models import Role
-from pools.models import CheckState, DedicatedHostname, FrontEndPool
+from pools.models import CheckState, DedicatedHostname, FrontEndPool, Site
 from pools.place_pages import url_of
 from pools.services import pair_front_end_pools
 from tests.factories import FrontEndPoolFactory
@@ -61,6 +61,17 @@ def test_a_pool_of_which_nobody_looked_lately_is_unknown_and_never_up(sign_in: S
     assert "runs on" not in page
     assert "the last results are too old to be believed" in page
     assert '<span class="chip c-up"' not in page
+
+
+@pytest.mark.parametrize(("meant", "health"), [(False, "degraded"), (True, "up")])
+def test_where_the_site_means_both_servers_to_run_the_ucc_service_that_is_no_fault(
+    sign_in: SignIn, meant: bool, health: str
+) -> None:
+    pool = in_a_pool().trusted_application_pool
+    CheckState.objects.filter(kind="ucc").update(health="up")
+    type(pool).objects.update(standby_runs_ucc=False)
+    Site.objects.update(standby_runs_ucc=meant)
+    assert f'<section class="verdict v-{health}"' in text(sign_in, url_of(pool))
 
 
 def test_a_front_end_pool_shows_its_pair_and_counts_its_own_hostnames_only(sign_in: SignIn) -> None:
