@@ -49,7 +49,7 @@ def measure(folder: Path, targets: RunningTargets, *, with_prometheus: bool) -> 
             installations[name] = made
             subjects[name] = made.pids
         for made in installations.values():
-            wait_until(lambda made=made: made.count("up") == len(places), timeout_s=90, message=made.tail)  # type: ignore[misc]
+            wait_until(lambda made=made: made.count("up") == len(places), timeout_s=300, message=made.tail)  # type: ignore[misc]
         time.sleep(INTERVAL_S / 2)
         _rounds(cost, subjects, installations, len(places))
         for name, made in installations.items():

@@ -93,7 +93,7 @@ def main(what: str, for_s: float) -> None:
     with tempfile.TemporaryDirectory(prefix="a365-bench-") as folder, running_targets(NETWORK, SERVERS, PORTS) as all_:
         settings = {"BENCH_INTERVAL_S": str(INTERVAL_S)}
         with ours(Path(folder) / "ours", all_, settings=settings) as made:
-            wait_until(lambda: made.count("up") == SERVERS * PORTS, timeout_s=120, message=made.tail)
+            wait_until(lambda: made.count("up") == SERVERS * PORTS, timeout_s=300, message=made.tail)
             with trouble():
                 time.sleep(for_s)
                 sys.stdout.write(f"{made.sql(DOWNS)[0][0]}\n")
