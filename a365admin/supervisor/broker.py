@@ -48,6 +48,8 @@ class Broker:
                 "maxmemory 256mb",
                 "maxmemory-policy noeviction",
                 "loglevel warning",
+                # Its own housekeeping ten times a second would be most of what it costs; what is due is dealt with anyway.
+                "hz 2",
                 "",
             ]
         )
