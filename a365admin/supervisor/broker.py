@@ -48,7 +48,7 @@ class Broker:
                 "maxmemory 256mb",
                 "maxmemory-policy noeviction",
                 "loglevel warning",
-                # Its own housekeeping ten times a second would be most of what it costs; what is due is dealt with anyway.
+                # Its own housekeeping, ten times a second by default, would be half of what it costs.
                 "hz 2",
                 "",
             ]
