@@ -29,7 +29,8 @@ from tests.product import Product
 from tests.waiting import wait_until
 
 INTERVAL_S = 1.5
-WATCH = "from pools.models import TrustedApplicationPool as P; P.objects.update(watch_connections=True); from pools.services import estate_changed; estate_changed()"  # noqa: E501
+WATCH = "from pools.models import TrustedApplicationPool as P; P.objects.update(watch_connections=True)"
+HELD = "watched by an open connection"
 
 
 class Stream(threading.Thread):
@@ -65,7 +66,8 @@ class Stream(threading.Thread):
 class Demo:
     """The product on its demo estate, and its page."""
 
-    def __init__(self, product: Product, stream: Stream) -> None:
+    def __init__(self, product: Product, session: HttpSession, stream: Stream) -> None:
+        self._session = session
         self._product = product
         self._stream = stream
         self._lab = LabClient(load_config(product.var / "lab.json"))
@@ -80,9 +82,13 @@ class Demo:
             return [(str(fqdn), str(name)) for fqdn, name in database.execute(query)]
 
     def use_watch_connections(self) -> None:
-        """Let every pool be watched, and wait until the connections are held."""
+        """Let every pool be watched, and wait until the page says that the connections are held.
+
+        A command beside the product does not know its broker, so the watcher finds out by itself, within a minute.
+        """
         self._product.manage("shell", "-v", "0", "-c", WATCH)
-        time.sleep(4)
+        for _, server in self.pairs():
+            wait_until(lambda: HELD in self._session.get(f"/servers/{server}/"), timeout_s=90, message="not watched")  # noqa: B023
 
     def time_to_show(self, fault: ServerFault, *, times: int) -> list[float]:
         """Break one server after the other, at moments spread over an interval; seconds until each is shown as down."""
@@ -104,11 +110,11 @@ class Demo:
 def demo(folder: Path) -> Iterator[Demo]:
     """Start the product with its demo estate, and open a page."""
     with Product(folder) as product:
-        session = HttpSession(product.url)
+        session = HttpSession(product.url, accept_encoding="identity")
         session.sign_in("admin", product.password)
         stream = Stream(session, product.url)
         stream.start()
-        made = Demo(product, stream)
+        made = Demo(product, session, stream)
         wait_until(made.pairs, timeout_s=60, message="no hostname of the demo is well")
         time.sleep(3)
         try:
