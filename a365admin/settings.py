@@ -376,6 +376,8 @@ CHECK_SOURCES = ["pools.services.estate_checks", "dnsops.services.dns_checks"]
 ESTATE_LISTENERS = ["dnsops.breakglass.keeping.refresh"]
 # Who tells the estate's pages what is being switched, and by whom: () -> dict[hostname id, OperationNote].
 OPERATIONS_SOURCE = "dnsops.pages.recent_operations"
+# Who adds a remark to a hostname's line on the overview: () -> dict[hostname id, words].
+REMARKS_SOURCE = "dnsops.remarks.remarks"
 # Who tells when a hostname was switched: (hostname id, since) -> list[Switch].
 SWITCHES_SOURCE = "dnsops.timeline.switches_of"
 

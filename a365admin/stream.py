@@ -105,7 +105,13 @@ def rows_html(seen: overview.Overview, wanted: frozenset[int], actions: bool) ->
 
     def make() -> str:
         return "\n".join(
-            overview.row_html(row, note=seen.switching.get(row.pk), stale=row.pk in seen.stale, actions=actions)
+            overview.row_html(
+                row,
+                note=seen.switching.get(row.pk),
+                stale=row.pk in seen.stale,
+                actions=actions,
+                remark=seen.remarks.get(row.pk, ""),
+            )
             for row in seen.rows
             if row.pk in wanted
         )

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from dnsops.conf import conf
 from dnsops.models import Readiness
-from dnsops.pages import KIND_VERB
+from dnsops.pages import KIND_NOUN, KIND_VERB
 from dnsops.readiness import TITLES, Question, Ready
 from pools.models import DedicatedHostname
 
@@ -42,6 +42,7 @@ class ReadinessPage:
     found: Readiness | None
     headline: str
     verb: str
+    noun: str
     answer: str
     stale: bool
     lines: Sequence[ReadyLine]
@@ -53,11 +54,12 @@ def readiness_page(hostname: DedicatedHostname) -> ReadinessPage:
     found = Readiness.objects.filter(hostname=hostname).first()
     interval_s = conf().readiness_interval_s
     if found is None:
-        return ReadinessPage(None, "Not looked at yet.", "", "unknown", False, (), interval_s)
+        return ReadinessPage(None, "Not looked at yet.", "", "", "unknown", False, (), interval_s)
     stale = timezone.now() - found.checked_at > timedelta(seconds=STALE_AFTER_INTERVALS * interval_s)
     lines = [_line(Question(question), Ready(level), sentence) for question, level, sentence in found.lines]
     answer = "unknown" if stale else found.level
-    return ReadinessPage(found, _headline(answer), KIND_VERB[found.kind], answer, stale, lines, interval_s)
+    verb, noun = KIND_VERB[found.kind], KIND_NOUN[found.kind]
+    return ReadinessPage(found, _headline(answer), verb, noun, answer, stale, lines, interval_s)
 
 
 def _headline(answer: str) -> str:

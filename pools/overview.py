@@ -133,6 +133,7 @@ class Overview:
     version: int
     key: tuple[Any, ...]
     counts: Mapping[str, int]
+    remarks: Mapping[int, str]
 
     def facets(self, row: Row) -> frozenset[str]:
         """The filters that show this row."""
@@ -189,6 +190,15 @@ ages = Recent(_read_ages, keep_s=0.3)
 """Freshness, read at most once a second for each process."""
 
 
+def _read_remarks() -> dict[int, str]:
+    read: Callable[[], dict[int, str]] = import_string(settings.REMARKS_SOURCE)
+    return read()
+
+
+remarks = Recent(_read_remarks, keep_s=1.0)
+"""What is to be added to a hostname's line, by dnsops; read at most once a second for each process."""
+
+
 def operation_notes() -> dict[int, OperationNote]:
     """Latest operations by hostname: the active ones and those that ended not long ago. One query of dnsops."""
     read: Callable[[], dict[int, OperationNote]] = import_string(settings.OPERATIONS_SOURCE)
@@ -206,6 +216,7 @@ def forget_kept() -> None:
     for memory in (_states, _overviews, _parts, _rendered):
         memory.forget()
     ages.forget()
+    remarks.forget()
     history.forget_kept()
 
 
@@ -221,8 +232,11 @@ def read_overview() -> Overview:
     switching = {pk: note for pk, note in operation_notes().items() if note.active}
     now, age = time.time(), ages.get()
     stale = frozenset(row.pk for row in rows if age.is_stale(row.pk, now))
-    key = (fingerprint, stale, tuple(sorted((pk, note.url) for pk, note in switching.items())))
-    return _overviews.get(key, lambda: _overview(rows, switching, stale, version, key))
+    said = remarks.get()
+    key = (
+        fingerprint, stale, tuple(sorted((pk, note.url) for pk, note in switching.items())), tuple(sorted(said.items()))
+    )  # fmt: skip
+    return _overviews.get(key, lambda: _overview(rows, switching, stale, version, key, said=said))
 
 
 def overview_for(request: HttpRequest) -> Overview:
@@ -240,9 +254,11 @@ def _overview(
     stale: frozenset[int],
     version: int,
     key: tuple[Any, ...],
+    *,
+    said: Mapping[int, str],
 ) -> Overview:
     counts = dict.fromkeys(("all", *FILTERS), 0)
-    draft = Overview(rows, switching, stale, version, key, counts)
+    draft = Overview(rows, switching, stale, version, key, counts, said)
     counts["all"] = len(rows)
     for row in rows:
         for facet in draft.facets(row):
@@ -256,6 +272,7 @@ def changed_rows(old: Overview, new: Overview) -> frozenset[int]:
         return frozenset()
     before = {row.pk: row for row in old.rows}
     changed = {row.pk for row in new.rows if before.get(row.pk) != row}
+    changed |= {pk for pk in {*old.remarks, *new.remarks} if old.remarks.get(pk) != new.remarks.get(pk)}
     return frozenset(
         changed | {pk for pk in {*old.switching, *new.switching} if old.switching.get(pk) != new.switching.get(pk)}
     )
@@ -265,16 +282,17 @@ _BAR = "<!--bar-->"
 """Where a row's history bar goes: it changes at other times than the row."""
 
 
-def row_html(row: Row, *, note: OperationNote | None, stale: bool, actions: bool) -> SafeString:
+def row_html(row: Row, *, note: OperationNote | None, stale: bool, actions: bool, remark: str = "") -> SafeString:
     """Render one row, or take it from those already rendered. The same for every reader: its times are UTC."""
-    html = _rendered.get((row, note, actions), lambda: _render_row(row, note, actions))
+    html = _rendered.get((row, note, actions, remark), lambda: _render_row(row, note, actions, remark))
     html = mark_safe(html.replace(_BAR, history.all_bars().get(row.pk) or history.empty_bar(), 1))  # noqa: S308
     return mark_safe(html.replace('class="hrow', 'class="hrow is-stale', 1)) if stale else html  # noqa: S308
 
 
-def _render_row(row: Row, note: OperationNote | None, actions: bool) -> SafeString:
+def _render_row(row: Row, note: OperationNote | None, actions: bool, remark: str) -> SafeString:
     context = {
         "r": row,
+        "remark": remark,
         "note": note,
         "actions": actions,
         "section": base_section(row, note),
@@ -337,7 +355,8 @@ def list_html(overview: Overview, *, show: str, query: str, actions: bool) -> Sa
 def _sections(overview: Overview, rows: Sequence[Row], *, filtered: bool, actions: bool) -> list[Section]:
     def rendered(row: Row) -> SafeString:
         note = overview.switching.get(row.pk)
-        return row_html(row, note=note, stale=row.pk in overview.stale, actions=actions)
+        remark = overview.remarks.get(row.pk, "")
+        return row_html(row, note=note, stale=row.pk in overview.stale, actions=actions, remark=remark)
 
     ranked = sorted(rows, key=lambda row: (sort_key(row, overview.switching.get(row.pk)), row.fqdn))
     if filtered:

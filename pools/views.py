@@ -130,6 +130,7 @@ def row(request: HttpRequest, fqdn: str) -> HttpResponse:
         note=seen.switching.get(own.pk),
         stale=own.pk in seen.stale,
         actions=may(request.user, Capability.FAILOVER),
+        remark=seen.remarks.get(own.pk, ""),
     )
     return HttpResponse(html)
 

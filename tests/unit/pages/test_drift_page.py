@@ -11,8 +11,9 @@ from django.utils import timezone
 
 from a365admin.accounts.models import Role
 from dnsops import drifting, services
-from dnsops.models import Drift, ExpectedAnswer, NameServer
+from dnsops.models import Drift, ExpectedAnswer, NameServer, Readiness
 from dnsops.plan import RRset
+from pools import overview
 from tests.unit.dnsops.world import FQDN, World, checked, cname
 from tests.unit.pages.conftest import Broker, SignIn
 
@@ -164,3 +165,22 @@ def test_the_history_tells_of_a_drift_and_of_its_end(sign_in: SignIn, world: Wor
     text = page(sign_in(Role.HELPDESK), "timeline")
     assert "Drift: DNS says CNAME stranger.example.com" in text
     assert "Drift ended" in text
+
+
+def test_the_overview_says_that_dns_was_changed_behind_our_back(sign_in: SignIn, world: World) -> None:
+    client = sign_in(Role.OPERATOR)
+    assert "behind our back" not in client.get("/").content.decode()
+    drift_to(world, STRANGER)
+    overview.forget_kept()
+    assert "Drift: DNS was changed behind our back." in client.get("/").content.decode()
+
+
+def test_the_overview_says_what_stands_in_the_way_of_a_failover_while_that_is_fresh(
+    sign_in: SignIn, world: World
+) -> None:
+    client = sign_in(Role.OPERATOR)
+    Readiness.objects.create(hostname=world.hostname, level="bad", kind="failover", summary="DNS write refused")
+    assert "Cannot be failed over: DNS write refused." in client.get("/").content.decode()
+    Readiness.objects.update(checked_at=timezone.now() - timedelta(hours=1))
+    overview.forget_kept()
+    assert "DNS write refused" not in client.get("/").content.decode()

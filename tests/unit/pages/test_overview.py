@@ -115,8 +115,8 @@ def test_the_number_of_queries_does_not_depend_on_the_number_of_hostnames(
     for number in range(count):
         watched(version=number + 1)
     browser = sign_in(Role.OPERATOR)
-    # Session, user, two for the fingerprint, rows, operations, two for the bars; and ages (the test's).
-    with django_assert_num_queries(9):
+    # Session, user, two for the fingerprint, rows, operations, two for the remarks, two for the bars; and ages.
+    with django_assert_num_queries(11):
         text(browser)
 
 
