@@ -70,6 +70,11 @@ class CheckLine:
     watch: str = ""
     """What is to be said of its watch connection; empty where there is none."""
 
+    @property
+    def is_notable(self) -> bool:
+        """Whether it is not simply up."""
+        return self.check.health != Health.UP or self.check.flapping or self.check.streak > 0
+
 
 def check_lines(checks: Iterable[CheckState], watches: Mapping[str, str] | None = None) -> list[CheckLine]:
     """Make checks readable, each with whether its newest result is too old to be believed.
@@ -118,6 +123,16 @@ class HostnamePage:
         """What is going on, in a phrase; the roll-up has none where everything is as it should be."""
         calm = "Every check answers." if self.status.health == Health.UP else "Not checked yet."
         return self.status.phrase or calm
+
+    @property
+    def notable(self) -> list[CheckLine]:
+        """Checks to look at first: not up, flapping, or on their way to another state."""
+        return [line for line in self.checks if line.is_notable]
+
+    @property
+    def calm(self) -> list[CheckLine]:
+        """Checks that are up, with nothing to say about them."""
+        return [line for line in self.checks if not line.is_notable]
 
     @property
     def dns_health(self) -> str:

@@ -55,6 +55,8 @@ class PlacePage:
     inner_title: str = ""
     up: Sequence[tuple[str, str]] = ()
     edit_url: str = ""
+    move_query: str = ""
+    """Says to *Move a site* what to move from here; empty where nothing can be moved as one."""
 
 
 def pool_page(fqdn: str) -> PlacePage:
@@ -101,6 +103,7 @@ def front_end_pool_page(fqdn: str) -> PlacePage:
         inner_title=f"Its trusted application pools{', and its pair' if pool.paired_with else ''}",
         up=[(str(pool.site), url_of(pool.site))],
         edit_url=reverse("pools:estate-edit", args=["front-end-pool", pool.pk]),
+        move_query=f"pool={pool.pk}",
     )
 
 
@@ -121,6 +124,7 @@ def site_page(name: str) -> PlacePage:
         inner=inner,
         inner_title="Its front-end pools",
         edit_url=reverse("pools:estate-edit", args=["site", site.pk]),
+        move_query=f"site={site.pk}",
     )
 
 

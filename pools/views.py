@@ -156,7 +156,11 @@ def server(request: HttpRequest, name: str) -> HttpResponse:
 
 
 def _place(request: HttpRequest, page: PlacePage) -> HttpResponse:
-    context = _ages_of(page.hostnames) | {"page": page, "may_edit": may(request.user, Capability.EDIT_ESTATE)}
+    context = _ages_of(page.hostnames) | {
+        "page": page,
+        "may_edit": may(request.user, Capability.EDIT_ESTATE),
+        "may_move": page.move_query and may(request.user, Capability.FAILOVER),
+    }
     return render(request, f"pools/place.html{'#live-part' if _wants_part(request) else ''}", context)
 
 
