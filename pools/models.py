@@ -1,4 +1,4 @@
-"""The estate as it is, and the current state of its health.
+"""The estate as it is. The current state of its health is in ``state_models.py``, and taken from here by everybody.
 
 Reads are named QuerySet methods; writes are functions in ``services.py``. The field's words are in ``docs/words.md``.
 """
@@ -6,7 +6,7 @@ Reads are named QuerySet methods; writes are functions in ``services.py``. The f
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -14,28 +14,31 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Lower
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.functional import cached_property
 
 from pools.check_overrides import CheckOverrides
 from pools.clients.models import ClientInstallation
 from pools.fields import PORT_VALIDATORS, FqdnField, validate_path, validate_sip_uri
-from pools.health import CheckKind, Health
 from pools.history_models import CheckHistory, CheckRoster, HistoryProgress, HostnameDay, HostnameHour
 from pools.maintenance.covering import NOT_COVERED, Covering
 from pools.maintenance.models import Maintenance
+from pools.state_models import CheckState, HealthTransition, HostnameStatus, ProbeShard
 from pools.virtual_services import RealServer, VirtualService, VirtualServiceStatus, relying_on, way_out
 
 # Defined elsewhere, and taken from here by everybody.
 __all__ = [
     "CheckHistory",
     "CheckRoster",
+    "CheckState",
     "ClientInstallation",
     "FqdnField",
+    "HealthTransition",
     "HistoryProgress",
     "HostnameDay",
     "HostnameHour",
+    "HostnameStatus",
     "Maintenance",
+    "ProbeShard",
     "RealServer",
     "VirtualService",
     "VirtualServiceStatus",
@@ -483,116 +486,3 @@ class FailoverTarget(models.Model):
             f"{self.aim} is already the primary of {other.hostname}. If that is meant, tick "
             "“its primary may be another hostname's primary too” on one of the two."
         )
-
-
-class CheckState(models.Model):
-    """The current state of one check; updated only when something changed. Ages come from the live store."""
-
-    key = models.CharField(max_length=80, unique=True, help_text="pools.specs.Check.key")
-    kind = models.CharField(max_length=8, choices=[(k.value, k.value) for k in CheckKind])
-    label = models.CharField(max_length=200)
-    server = models.ForeignKey(Server, models.CASCADE, null=True, related_name="check_states")
-    hostname = models.ForeignKey(DedicatedHostname, models.CASCADE, null=True, related_name="check_states")
-    trusted_application = models.ForeignKey(TrustedApplication, models.CASCADE, null=True, related_name="check_states")
-    virtual_service = models.ForeignKey(VirtualService, models.CASCADE, null=True, related_name="check_states")
-    health = models.CharField(max_length=9, choices=[(h.value, h.value) for h in Health], default=Health.UNKNOWN.value)
-    streak = models.IntegerField(default=0, help_text="Results in a row that contradict the state (retry 2/3).")
-    settled = models.CharField(max_length=9, blank=True, help_text="The health beneath, while it is flapping.")
-    flapping = models.BooleanField(default=False, help_text="Its results alternate: it counts as degraded.")
-    flips = models.PositiveIntegerField(default=0, help_text="pools.flapping.Flaps.flips")
-    fall = models.PositiveSmallIntegerField(default=3)
-    rise = models.PositiveSmallIntegerField(default=2)
-    interval_s = models.FloatField(default=5.0)
-    cause = models.CharField(max_length=24, blank=True, help_text="pools.probing.result.Cause")
-    sentence = models.CharField(max_length=300, blank=True)
-    evidence: models.JSONField[Any, Any] = models.JSONField(default=dict)
-    since = models.DateTimeField(default=timezone.now, help_text="When it entered this state (UTC).")
-    checked_at = models.DateTimeField(null=True, help_text="Last result that was written (UTC).")
-
-    class Meta:
-        ordering: ClassVar = ["key"]
-        constraints: ClassVar = [
-            models.CheckConstraint(condition=Q(health__in=[h.value for h in Health]), name="check_health_known"),
-            models.CheckConstraint(condition=Q(kind__in=[k.value for k in CheckKind]), name="check_kind_known"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.label}: {self.health}"
-
-
-class HostnameStatus(models.Model):
-    """The rolled-up, current health of one hostname: what the overview shows. One row for each hostname."""
-
-    hostname = models.OneToOneField(DedicatedHostname, models.CASCADE, related_name="status", primary_key=True)
-    health = models.CharField(max_length=9, choices=[(h.value, h.value) for h in Health], default=Health.UNKNOWN.value)
-    situation = models.CharField(max_length=24, default="unknown", help_text="pools.health.Situation")
-    phrase = models.CharField(max_length=300, blank=True)
-    active_server = models.ForeignKey(
-        Server, models.SET_NULL, null=True, related_name="+", help_text="Where DNS points."
-    )
-    active_virtual_service = models.ForeignKey(VirtualService, models.SET_NULL, null=True, related_name="+")
-    active_text = models.CharField(max_length=255, blank=True, help_text="What DNS says, as text.")
-    standby_server = models.ForeignKey(Server, models.SET_NULL, null=True, related_name="+")
-    standby_virtual_service = models.ForeignKey(VirtualService, models.SET_NULL, null=True, related_name="+")
-    standby_ready = models.BooleanField(default=False)
-    standby_phrase = models.CharField(max_length=300, blank=True)
-    on_primary = models.BooleanField(default=True)
-    planned = models.BooleanField(default=False, help_text="All that is wrong is on servers in maintenance: no alarm.")
-    maintenance = models.CharField(max_length=300, blank=True, help_text="Which of its servers are in it, and why.")
-    since = models.DateTimeField(default=timezone.now)
-    active_since = models.DateTimeField(null=True, help_text="When DNS was first seen to point at the active server.")
-    latency_ms = models.FloatField(null=True)
-    version = models.PositiveBigIntegerField(default=0, db_index=True, help_text="Live version of its last change.")
-
-    def __str__(self) -> str:
-        return f"{self.hostname}: {self.health}"
-
-    @property
-    def active(self) -> Server | VirtualService | None:
-        """What DNS points at, where it is one of the targets."""
-        return self.active_server or self.active_virtual_service
-
-    @property
-    def standby(self) -> Server | VirtualService | None:
-        """What it would be failed over to."""
-        return self.standby_server or self.standby_virtual_service
-
-
-class HealthTransition(models.Model):
-    """One change of state, of a check or of a hostname; written in the transaction that changed it."""
-
-    at = models.DateTimeField(default=timezone.now, db_index=True)
-    check_key = models.CharField(max_length=80, blank=True)
-    label = models.CharField(max_length=200)
-    hostname = models.ForeignKey(DedicatedHostname, models.CASCADE, null=True, related_name="transitions")
-    server = models.ForeignKey(Server, models.CASCADE, null=True, related_name="transitions")
-    virtual_service = models.ForeignKey(VirtualService, models.CASCADE, null=True, related_name="transitions")
-    old = models.CharField(max_length=9)
-    new = models.CharField(max_length=9)
-    sentence = models.CharField(max_length=300, blank=True)
-    planned = models.BooleanField(default=False, help_text="It happened in maintenance.")
-
-    class Meta:
-        ordering: ClassVar = ["-id"]
-        indexes: ClassVar = [
-            models.Index(fields=["hostname", "-at"], name="transition_hostname"),
-            models.Index(fields=["server", "-at"], name="transition_server"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.label}: {self.old} -> {self.new}"
-
-    @property
-    def title(self) -> str:
-        """What happened; where nothing changed its health, the label says it all."""
-        return self.label if self.old == self.new else f"{self.label}: {self.old} → {self.new}"
-
-
-class ProbeShard(models.Model):
-    """The fence of each shard of checks: who writes with an older number than this is refused."""
-
-    shard = models.PositiveSmallIntegerField(primary_key=True)
-    fence = models.PositiveBigIntegerField(default=0)
-
-    def __str__(self) -> str:
-        return f"shard {self.shard}"

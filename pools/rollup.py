@@ -49,6 +49,7 @@ class HostnameVerdict:
 
 # ------------------------------------------------------------------------------------------------------------- servers
 
+AGAIN = "answers again, but not for long enough yet"
 _SHORT = {
     "refused": "refused",
     "timeout": "timed out",
@@ -56,6 +57,7 @@ _SHORT = {
     "no_route": "not reachable",
     "name_not_found": "not found by name",
     "": "not checked yet",
+    "ok": AGAIN,
 }
 
 
@@ -266,7 +268,10 @@ def _findings(facts: HostnameFacts, pointing: Pointing, standby: _Standby) -> li
     if split and pointing.finding and pointing.active:
         findings.insert(0, pointing.finding)
     if facts.service.bad and not split and not any(finding.health is Health.DOWN for finding in findings):
-        phrase = f"through its name it does not work: {facts.service.sentence}"
+        again = facts.service.cause == "ok"
+        phrase = (
+            f"through its name it {AGAIN}" if again else f"through its name it does not work: {facts.service.sentence}"
+        )
         findings.append(Finding(Health.DOWN, Situation.THROUGH_NAME, phrase))
     both = _both_active(facts)
     if both:

@@ -57,6 +57,12 @@ def test_a_service_of_which_nothing_bad_is_known_changes_nothing(check: CheckFac
     assert through_the_name(check) == verdict()
 
 
+def test_what_answers_again_but_has_not_settled_is_not_said_to_fail() -> None:
+    again = CheckFact(Health.DOWN, "ok", "HTTP 200")
+    assert through_the_name(again, server(1, UP)).phrase.startswith("through its name it answers again")
+    assert "web answers again" in verdict(server(1, UP, web=again)).phrase
+
+
 def test_what_is_wrong_with_the_server_itself_is_not_said_twice() -> None:
     found = through_the_name(REFUSED, server(1, web=ERROR), server(2))
     assert (found.situation, "through its name" in found.phrase) == (Situation.SCREENS_DEAD, False)
