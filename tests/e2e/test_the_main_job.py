@@ -68,12 +68,15 @@ def _can_move(page: Page) -> bool:
 
 def test_the_same_on_bind_with_a_primary_a_secondary_and_tsig(sign_in: Callable[..., Page], tmp_path: Path) -> None:
     (tmp_path / "bind").mkdir()
-    with running_bind(tmp_path / "bind") as bind, running_broker(tmp_path) as redis_url:
-        # A broker of ours, so that the command below can tell the workers that the estate has changed.
+    # A broker of ours, so that the command below can tell the workers that the estate has changed.
+    with running_broker(tmp_path) as redis_url:
         environment = {"A365_MAX_TTL_WAIT_S": "5", "REDIS_URL": redis_url}
         with Product(tmp_path / "product", environment=environment) as product:
-            use_bind(product, bind)
-            fail_over_and_back(product, sign_in(product), bind.endpoints)
+            servers = load_config(product.var / "lab.json").servers
+            addresses = {server.name.lower(): server.address for server in servers}
+            with running_bind(tmp_path / "bind", addresses=addresses) as bind:
+                use_bind(product, bind)
+                fail_over_and_back(product, sign_in(product), bind.endpoints)
 
 
 def use_bind(product: Product, bind: BindPair) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -20,7 +21,8 @@ def frozen(product: Product) -> Iterator[Callable[[], None]]:
     def toggle() -> None:
         if stopped:
             while stopped:
-                os.kill(stopped.pop(), signal.SIGCONT)
+                with suppress(ProcessLookupError):  # `up` ends what stays frozen, and starts it again
+                    os.kill(stopped.pop(), signal.SIGCONT)
             return
         for pid in product.children("probes"):
             os.kill(pid, signal.SIGSTOP)

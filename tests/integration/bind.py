@@ -8,7 +8,7 @@ import secrets
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -107,9 +107,16 @@ def free_port() -> int:
 
 @contextmanager
 def running_bind(
-    directory: Path, *, more_hostnames: Sequence[str] = (), keytab: Path | None = None, account: str = ""
+    directory: Path,
+    *,
+    more_hostnames: Sequence[str] = (),
+    addresses: Mapping[str, str] | None = None,
+    keytab: Path | None = None,
+    account: str = "",
 ) -> Iterator[BindPair]:
     """Start both in ``directory``, and end them afterwards. ``more_hostnames``: more aliases of srv1.
+
+    ``addresses``: of further servers by their short names, or in place of the usual ones.
 
     ``keytab``: the DNS server's own, for GSS-TSIG; ``account`` may then change what the key may change.
     """
@@ -126,6 +133,7 @@ def running_bind(
         directory,
     )
     _write_configuration(directory, key, ports, more_hostnames, account)
+    (directory / "primary" / "zone.db").write_text(_zone_text(more_hostnames, addresses or {}))
     if keytab is not None:
         conf = directory / "primary" / "named.conf"
         conf.write_text(conf.read_text().replace("options {", f'options {{ tkey-gssapi-keytab "{keytab}";', 1))
@@ -161,6 +169,11 @@ def _write_configuration(
         options = OPTIONS.format(directory=own, port=port, more=more[which])
         frozen = f'zone "{FROZEN}" {{ type primary; file "frozen.db"; }};' if which == "primary" else ""
         (own / "named.conf").write_text(f'{key}{options}zone "{ZONE}" {{ {zone[which]} }};\n{frozen}\n')
-    more_records = "".join(f"{name} {TTL_S} CNAME srv1.{ZONE}.\n" for name in more_hostnames)
-    (directory / "primary" / "zone.db").write_text(ZONE_FILE + more_records)
     (directory / "primary" / "frozen.db").write_text(FROZEN_FILE)
+
+
+def _zone_text(more_hostnames: Sequence[str], addresses: Mapping[str, str]) -> str:
+    lines = [line for line in ZONE_FILE.splitlines() if line.split()[0] not in addresses]
+    lines += [f"{name} A {address}" for name, address in addresses.items()]
+    lines += [f"{name} {TTL_S} CNAME srv1.{ZONE}." for name in more_hostnames]
+    return "\n".join(lines) + "\n"
