@@ -267,7 +267,9 @@ def _countdown(wait: OperationStep | None) -> datetime | None:
 
 def operation_mark(operation: FailoverOperation) -> str:
     """A short text that changes whenever something that the page shows has changed."""
-    parts = [operation.state, operation.result, str(operation.hand_done_at)]
+    # All that the page takes from the row itself: row and steps are read apart, and one may be older than the other.
+    parts = [operation.state, operation.result]
+    parts += [str(operation.by_hand), str(operation.written_at), str(operation.hand_done_at)]
     for step in operation.steps.all():
         parts += [step.kind, step.state, step.sentence, repr(step.evidence)]
     return hashlib.sha256("|".join(parts).encode()).hexdigest()[:12]

@@ -17,6 +17,7 @@ from a365admin.accounts.models import Role
 from dnsops.breakglass import keeping
 from dnsops.lifecycle import OperationState
 from dnsops.models import FailoverOperation
+from dnsops.pages import operation_mark
 from tests.factories import DedicatedHostnameFactory, FailoverOperationFactory, OperationStepFactory
 from tests.unit.dnsops.world import World, cname
 from tests.unit.pages.conftest import SignIn
@@ -250,6 +251,12 @@ def test_an_operation_that_waits_for_a_hand_shows_the_commands_to_copy(
     page = sign_in(Role.AUDITOR).get(waiting.get_absolute_url()).content.decode()
     assert "Do this now, by hand" in page
     assert "I have done it" not in page
+
+
+def test_a_page_made_of_an_older_row_and_newer_steps_does_not_pass_for_the_newest(waiting: FailoverOperation) -> None:
+    before = operation_mark(waiting)
+    waiting.by_hand = False  # as it was read a moment earlier than the steps
+    assert operation_mark(waiting) != before
 
 
 def test_saying_that_it_is_done_is_a_post_for_operators(sign_in: SignIn, waiting: FailoverOperation) -> None:
