@@ -127,9 +127,9 @@ def test_the_demos_resolver_keeps_an_answer_until_its_ttl_runs_out(lab: RunningL
 
 
 def test_the_demos_resolver_stretches_ttls_and_forgets_when_it_is_told_to(lab: RunningLab, rdns: Endpoint) -> None:
+    lab.client.set_fault(rdns.name, "stretching")
     lab.client.edit(NAME, "srv1.lab.example", ttl_s=1)
     assert says(rdns)[0] == "srv1.lab.example."
-    lab.client.set_fault(rdns.name, "stretching")
     lab.client.edit(NAME, "srv2.lab.example", ttl_s=1)
     kept_until = time.monotonic() + 1.2
     wait_until(lambda: time.monotonic() > kept_until, timeout_s=5)
