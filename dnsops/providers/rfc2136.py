@@ -13,17 +13,13 @@ from typing import Any
 import dns.entropy
 import dns.exception
 import dns.message
-import dns.name
 import dns.rcode
-import dns.rdataclass
-import dns.rdataset
 import dns.tsig
-import dns.update
 from dns.rcode import Rcode
 
 from dnsops.asking import ask, receive_tcp
 from dnsops.checkpoints import checkpoint
-from dnsops.plan import Answer, Change, RRset
+from dnsops.plan import Answer, Change
 from dnsops.providers import sentences
 from dnsops.providers.base import (
     CannotSignError,
@@ -36,12 +32,11 @@ from dnsops.providers.base import (
     Setup,
 )
 from dnsops.providers.skew import clock_skew_s
+from dnsops.providers.update_wire import LONGEST_WIRE, Sent, UpdateMessage, message_for
 from dnsops.secrets import SecretError, load_key
 
 CONNECT_S = 3.0
-LONGEST_WIRE = 65535  # RFC 1035 section 4.2.2: two bytes say how long a message over TCP is
 ROOM_FOR_TSIG = 512
-EXCLUDED_BESIDE = ("CNAME",)
 
 KIND_BY_RCODE = {
     Rcode.NOERROR: OutcomeKind.APPLIED,
@@ -112,7 +107,7 @@ class Rfc2136:
 
     def check_writable(self, change: Change, *, deadline: float) -> Outcome:
         """Send the prerequisite alone, signed. READY proves key, clock and zone, but not permission to write."""
-        outcome = self._send(prerequisite_message(change), change, deadline, changes=False)
+        outcome = self._send(message_for([change], swap=False), change, deadline, changes=False)
         if outcome.kind in {OutcomeKind.APPLIED, OutcomeKind.CONFLICT} and self._accepted(outcome):
             label = outcome.evidence["key"]
             said = f"{self._writer.name} accepts {_noun(label)} {label}. Nothing was changed."
@@ -121,18 +116,14 @@ class Rfc2136:
 
     def change(self, change: Change, *, deadline: float) -> Outcome:
         """Send one message: if the record is exactly ``expected``, delete it and add ``new``; else nothing."""
-        return self._send(swap_message(change), change, deadline, changes=True)
+        return self._send(message_for([change]), change, deadline, changes=True)
 
     def refusal_of_many(self, changes: Sequence[Change]) -> str:
         """Why these changes cannot go in one message, as a sentence; "" where they can."""
         zones = {change.zone for change in changes}
         if len(zones) > 1:
             return f"One message changes one zone only, and these are in {len(zones)}: {', '.join(sorted(zones))}."
-        try:
-            length = len(many_message(changes).to_wire(max_size=LONGEST_WIRE)) + ROOM_FOR_TSIG
-        except dns.exception.TooBig:
-            length = LONGEST_WIRE + 1
-        if length <= LONGEST_WIRE:
+        if len(message_for(changes)) + ROOM_FOR_TSIG <= LONGEST_WIRE:
             return ""
         return (
             f"{len(changes)} changes do not fit into one DNS message, which holds {LONGEST_WIRE:,} bytes. "
@@ -146,7 +137,7 @@ class Rfc2136:
         """
         if refused := self.refusal_of_many(changes):
             return Outcome(OutcomeKind.CONFIG, "", f"{refused} Nothing was sent.")
-        outcome = self._send(many_message(changes), changes[0], deadline, changes=True)
+        outcome = self._send(message_for(changes), changes[0], deadline, changes=True)
         count, server = len(changes), self._writer.name
         if outcome.kind is OutcomeKind.APPLIED:
             return replace(outcome, sentence=f"{server} made all {count} changes, in one message.")
@@ -162,7 +153,7 @@ class Rfc2136:
         """Whether an answer shows that the server accepted the key."""
         return outcome.authenticated
 
-    def _send(self, message: dns.update.UpdateMessage, change: Change, deadline: float, *, changes: bool) -> Outcome:
+    def _send(self, message: UpdateMessage, change: Change, deadline: float, *, changes: bool) -> Outcome:
         """Send it with the first key; with the next where the server does not accept that one."""
         outcomes: list[Outcome] = []
         for signer in self._signers(deadline):
@@ -170,12 +161,11 @@ class Rfc2136:
             if not _another_key_may_do(outcome):
                 return outcome
             outcomes.append(outcome)
-            message.id = dns.entropy.random_16()
         return _none_accepted(outcomes)
 
     def _send_signed(
         self,
-        message: dns.update.UpdateMessage,
+        message: UpdateMessage,
         change: Change,
         deadline: float,
         signer: Callable[[], dns.tsig.Key],
@@ -188,10 +178,10 @@ class Rfc2136:
             return Outcome(OutcomeKind.AUTH, "", f"{error} Nothing was sent, so DNS is as it was.")
         except CannotSignError as error:
             return Outcome(error.kind, "", f"{error} Nothing was sent, so DNS is as it was.")
-        message.use_tsig(key)
+        sent = message.signed(key, message_id=dns.entropy.random_16())
         label = label_of(key)
         started = time.monotonic()
-        reply = self._exchange(message, deadline, changes=changes)
+        reply = self._exchange(sent, deadline, changes=changes)
         evidence: dict[str, Any] = {
             "server": str(self._writer),
             "key": label,
@@ -214,9 +204,8 @@ class Rfc2136:
         )
         return Outcome(reply.kind, reply.rcode, sentence, reply.authenticated, evidence)
 
-    def _exchange(self, message: dns.update.UpdateMessage, deadline: float, *, changes: bool) -> Reply:
+    def _exchange(self, sent: Sent, deadline: float, *, changes: bool) -> Reply:
         """Connect, send, receive. Until the first byte is sent, nothing can have changed; after that, it may have."""
-        wire = message.to_wire()
         left = min(deadline - time.monotonic(), CONNECT_S)
         if left <= 0:
             return Reply(OutcomeKind.UNREACHABLE, problem="no time was left to send it")
@@ -229,16 +218,13 @@ class Rfc2136:
                 return Reply(OutcomeKind.UNREACHABLE, problem="no time was left to send it")
             try:
                 tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                tcp.sendall(struct.pack("!H", len(wire)) + wire)
+                tcp.sendall(struct.pack("!H", len(sent.wire)) + sent.wire)
                 if changes:
                     checkpoint("message_sent")
                 answer = receive_tcp(tcp, deadline)
             except (OSError, EOFError) as error:
                 return Reply(OutcomeKind.UNKNOWN, authenticated=False, problem=_network_problem(error))
-        reply = judge(message, wire, answer)
-        # An echo has our own time in it; anything else that is not signed could be anybody's.
-        believed = reply.authenticated or reply.kind is OutcomeKind.CLOCK
-        return replace(reply, skew_s=clock_skew_s(answer) if believed and not reply.echoed else None)
+        return judge(sent, answer)
 
 
 def label_of(key: dns.tsig.Key) -> str:
@@ -266,84 +252,48 @@ def _none_accepted(outcomes: Sequence[Outcome]) -> Outcome:
     return replace(outcomes[0], sentence=f"{outcomes[0].sentence} With the next key: {others}")
 
 
-def swap_message(change: Change) -> dns.update.UpdateMessage:
-    """RFC 2136 sections 2.4.2 and 2.5: prerequisite "exactly this RRset", delete it, add the new one.
-
-    Where no record is expected: prerequisite "name is not in use" (2.4.5), and add; nothing is deleted.
-    """
-    return many_message([change])
-
-
-def many_message(changes: Sequence[Change]) -> dns.update.UpdateMessage:
-    """One message with the swaps of all of them, prerequisites first (RFC 2136 section 2: they are a section)."""
-    message = dns.update.UpdateMessage(dns.name.from_text(changes[0].zone))
-    for change in changes:
-        _add_swap(message, change)
-    return message
-
-
-def prerequisite_message(change: Change) -> dns.update.UpdateMessage:
-    """Only the prerequisites. Beside a CNAME nothing can stand; beside an address a CNAME must not (it would win)."""
-    message = dns.update.UpdateMessage(dns.name.from_text(change.zone))
-    _add_prerequisites(message, change)
-    return message
-
-
-def _add_prerequisites(message: dns.update.UpdateMessage, change: Change) -> None:
-    name = dns.name.from_text(change.name)
-    if change.expected.is_absent:
-        message.absent(name)
-        return
-    message.present(name, _rdataset(replace(change.expected, ttl_s=0)))  # a TTL other than 0 is FORMERR there
-    if change.expected.rtype not in EXCLUDED_BESIDE:
-        for rtype in EXCLUDED_BESIDE:
-            message.absent(name, rtype)
-
-
-def _add_swap(message: dns.update.UpdateMessage, change: Change) -> None:
-    _add_prerequisites(message, change)
-    name = dns.name.from_text(change.name)
-    if not change.expected.is_absent:
-        message.delete(name, change.expected.rtype)
-    message.add(name, _rdataset(change.new))
-
-
-def judge(message: dns.update.UpdateMessage, wire: bytes, answer: bytes) -> Reply:
+def judge(sent: Sent, answer: bytes) -> Reply:
     """Say what an answer means. One without a good signature is believed only when it says no; reading decides."""
-    if len(answer) < 12 or answer[:2] != wire[:2] or not answer[2] & 0x80:
+    if len(answer) < 12 or answer[:2] != sent.wire[:2] or not answer[2] & 0x80:
         return Reply(OutcomeKind.UNKNOWN, authenticated=False, problem="the answer does not belong to the message")
     try:
-        response = dns.message.from_wire(answer, keyring=message.keyring, request_mac=message.mac)
+        response = dns.message.from_wire(answer, keyring=sent.key, request_mac=sent.mac)
     except (dns.tsig.PeerError, dns.tsig.BadTime) as error:
         kind, rcode = TSIG_ERRORS.get(type(error), (OutcomeKind.AUTH, dns.rcode.to_text(Rcode(answer[3] & 15))))
-        return Reply(kind, rcode, authenticated=False)
+        # Not signed, but about the clock there is nobody else to ask.
+        skew_s = clock_skew_s(_unverified(answer)) if kind is OutcomeKind.CLOCK else None
+        return Reply(kind, rcode, authenticated=False, skew_s=skew_s)
     except (dns.exception.DNSException, ValueError) as error:
-        return _unauthenticated(message, answer, type(error).__name__)
+        return _unauthenticated(sent, answer, type(error).__name__)
     if not response.had_tsig:
-        return _unauthenticated(message, answer, "unsigned")
-    return Reply(KIND_BY_RCODE.get(response.rcode(), OutcomeKind.SERVER), dns.rcode.to_text(response.rcode()))
+        return _unauthenticated(sent, answer, "unsigned")
+    kind = KIND_BY_RCODE.get(response.rcode(), OutcomeKind.SERVER)
+    return Reply(kind, dns.rcode.to_text(response.rcode()), skew_s=clock_skew_s(response))
 
 
-def _unauthenticated(message: dns.update.UpdateMessage, answer: bytes, why: str) -> Reply:
+def _unauthenticated(sent: Sent, answer: bytes, why: str) -> Reply:
     """An unsigned answer, our own signature sent back (Samba, Windows), or a signature that is not the server's."""
     rcode = Rcode(answer[3] & 15)
     kind = KIND_BY_RCODE.get(rcode, OutcomeKind.SERVER)
     if kind is OutcomeKind.APPLIED:
         kind = OutcomeKind.UNKNOWN
     problem, echoed = "the answer is not signed as it should be", False
-    try:
-        parsed = dns.message.from_wire(answer, keyring=False, continue_on_error=True, ignore_trailing=True)
-        if parsed.tsig is None:
-            problem = sentences.NOT_SIGNED
-        elif parsed.tsig[0].mac == message.mac:
-            problem, echoed = "the answer is our own signature, sent back", True
-    except (dns.exception.DNSException, ValueError):
+    parsed = _unverified(answer)
+    if parsed is None:
         problem, kind = f"the answer cannot be read ({why})", OutcomeKind.UNKNOWN
+    elif parsed.tsig is None:
+        problem = sentences.NOT_SIGNED
+    elif parsed.tsig[0].mac == sent.mac:
+        problem, echoed = "the answer is our own signature, sent back", True
     return Reply(kind, dns.rcode.to_text(rcode), authenticated=False, problem=problem, echoed=echoed)
 
 
-def _rdataset(rrset: RRset) -> dns.rdataset.Rdataset:
-    return dns.rdataset.from_text_list(dns.rdataclass.IN, rrset.rtype, rrset.ttl_s, list(rrset.values))
+def _unverified(answer: bytes) -> dns.message.Message | None:
+    """What an answer says, whoever it is from; None where it cannot be read."""
+    try:
+        return dns.message.from_wire(answer, keyring=False, continue_on_error=True, ignore_trailing=True)
+    except (dns.exception.DNSException, ValueError):
+        return None
 
 
 def _network_problem(error: Exception) -> str:

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import time
 
-import dns.exception
 import dns.message
 import dns.rcode
 import dns.rdtypes.ANY.TSIG
 
 
-def clock_skew_s(answer: bytes, *, now: float | None = None) -> float | None:
+def clock_skew_s(answer: dns.message.Message | None, *, now: float | None = None) -> float | None:
     """In: an answer. Out: by how many seconds the server is ahead of us (below 0: behind); None where it says nothing.
 
     A server that refuses our time gives its own in "other data"; one that signs gives the time of signing.
     """
-    try:
-        message = dns.message.from_wire(answer, keyring=False, continue_on_error=True, ignore_trailing=True)
-    except (dns.exception.DNSException, ValueError):
-        return None
-    rdata = message.tsig[0] if message.tsig is not None else None
+    rdata = answer.tsig[0] if answer is not None and answer.tsig is not None else None
     if not isinstance(rdata, dns.rdtypes.ANY.TSIG.TSIG):
         return None
     if rdata.error == dns.rcode.BADTIME:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import dns.message
-import dns.name
 import dns.rcode
-import dns.rdataclass
-import dns.rdatatype
-import dns.update
 import pytest
 from dns.rcode import Rcode
 
 from dnsops.plan import Change, RRset
 from dnsops.providers import sentences
 from dnsops.providers.base import Endpoint, Outcome, OutcomeKind
-from dnsops.providers.rfc2136 import Reply, Rfc2136, judge, prerequisite_message, swap_message
+from dnsops.providers.rfc2136 import Reply, Rfc2136, judge
+from dnsops.providers.update_wire import Sent, message_for
 from dnsops.secrets import SafeKey, SecretError
 
 NAME = "a365web1.example.com"
@@ -28,42 +25,17 @@ ADDRESS = Change("example.com", NAME, RRset("A", 60, ("10.0.0.1",)), RRset("A", 
 KEY = SafeKey("k.", b"s" * 32, "hmac-sha256")
 
 
-def signed(change: Change = CHANGE) -> tuple[dns.update.UpdateMessage, bytes]:
-    message = swap_message(change)
-    message.use_tsig(KEY)
-    return message, message.to_wire()
+def signed(change: Change = CHANGE) -> Sent:
+    return message_for([change]).signed(KEY, message_id=4711)
 
 
-def answer_to(message: dns.update.UpdateMessage, wire: bytes, rcode: Rcode, *, sign: bool = True) -> bytes:
-    request = dns.message.from_wire(wire, keyring=KEY)
+def answer_to(sent: Sent, rcode: Rcode, *, sign: bool = True) -> bytes:
+    request = dns.message.from_wire(sent.wire, keyring=KEY)
     if not sign:
         request.tsig = None
     response = dns.message.make_response(request)
     response.set_rcode(rcode)
     return response.to_wire()
-
-
-def lines(section: Sequence[object]) -> list[str]:
-    return sorted(str(rrset) for rrset in section)
-
-
-def test_one_message_holds_prerequisite_deletion_and_addition() -> None:
-    message = swap_message(CHANGE)
-    assert lines(message.prerequisite) == [f"{NAME}. 0 IN CNAME srv1.example.com."]
-    assert [(r.rdtype, r.deleting) for r in message.update] == [
-        (dns.rdatatype.CNAME, dns.rdataclass.ANY),
-        (dns.rdatatype.CNAME, None),
-    ]
-    assert str(message.update[1]) == f"{NAME}. 30 IN CNAME srv2.example.com."
-
-
-def test_an_address_is_changed_only_where_no_cname_stands() -> None:
-    kinds = {(r.rdtype, r.rdclass) for r in swap_message(ADDRESS).prerequisite}
-    assert kinds == {(dns.rdatatype.A, dns.rdataclass.IN), (dns.rdatatype.CNAME, dns.rdataclass.NONE)}
-
-
-def test_a_message_that_only_asks_changes_nothing() -> None:
-    assert prerequisite_message(CHANGE).update == []
 
 
 @pytest.mark.parametrize(
@@ -83,44 +55,43 @@ def test_a_message_that_only_asks_changes_nothing() -> None:
     ],
 )
 def test_a_signed_answer_is_believed(rcode: Rcode, kind: OutcomeKind) -> None:
-    message, wire = signed()
-    reply = judge(message, wire, answer_to(message, wire, rcode))
+    sent = signed()
+    reply = judge(sent, answer_to(sent, rcode))
     assert (reply.kind, reply.rcode, reply.authenticated) == (kind, dns.rcode.to_text(rcode), True)
 
 
 def test_an_unsigned_success_is_not_believed() -> None:
-    message, wire = signed()
-    reply = judge(message, wire, answer_to(message, wire, Rcode.NOERROR, sign=False))
+    sent = signed()
+    reply = judge(sent, answer_to(sent, Rcode.NOERROR, sign=False))
     assert (reply.kind, reply.authenticated, reply.problem) == (OutcomeKind.UNKNOWN, False, "the answer is not signed")
 
 
 def test_our_own_signature_sent_back_is_not_believed() -> None:
-    message, wire = signed()
-    reply = judge(message, wire, wire[:2] + bytes([wire[2] | 0x80]) + wire[3:])
+    sent = signed()
+    reply = judge(sent, sent.wire[:2] + bytes([sent.wire[2] | 0x80]) + sent.wire[3:])
     assert (reply.kind, reply.authenticated, reply.echoed) == (OutcomeKind.UNKNOWN, False, True)
 
 
 def test_an_answer_signed_with_another_secret_is_not_believed() -> None:
-    message, wire = signed()
-    request = dns.message.from_wire(wire, keyring=KEY)
+    sent = signed()
+    request = dns.message.from_wire(sent.wire, keyring=KEY)
     request.keyring = SafeKey("k.", b"x" * 32, "hmac-sha256")
-    reply = judge(message, wire, dns.message.make_response(request).to_wire())
+    reply = judge(sent, dns.message.make_response(request).to_wire())
     assert (reply.kind, reply.authenticated) == (OutcomeKind.UNKNOWN, False)
 
 
 @pytest.mark.parametrize("cut", [0, 5, 11, 12, 20])
 def test_half_an_answer_is_not_believed(cut: int) -> None:
-    message, wire = signed()
-    reply = judge(message, wire, answer_to(message, wire, Rcode.NOERROR)[:cut])
+    sent = signed()
+    reply = judge(sent, answer_to(sent, Rcode.NOERROR)[:cut])
     assert (reply.kind, reply.authenticated) == (OutcomeKind.UNKNOWN, False)
 
 
 def test_a_question_or_an_answer_to_another_message_is_not_believed() -> None:
-    message, wire = signed()
-    other, other_wire = signed(ADDRESS)
-    assert judge(message, wire, wire).kind is OutcomeKind.UNKNOWN
-    foreign = answer_to(other, other_wire, Rcode.NOERROR)
-    assert judge(message, wire, wire[:2] + foreign[2:]).kind is OutcomeKind.UNKNOWN
+    sent = signed()
+    assert judge(sent, sent.wire).kind is OutcomeKind.UNKNOWN
+    foreign = answer_to(signed(ADDRESS), Rcode.NOERROR)
+    assert judge(sent, sent.wire[:2] + foreign[2:]).kind is OutcomeKind.UNKNOWN
 
 
 def test_a_secret_that_cannot_be_read_sends_nothing() -> None:
@@ -172,8 +143,8 @@ class Answering(Rfc2136):
         self.replies = replies
         self.signed: list[tuple[str, int]] = []
 
-    def _exchange(self, message: dns.update.UpdateMessage, deadline: float, *, changes: bool) -> Reply:
-        self.signed.append((message.keyname.to_text() if message.keyname else "", message.id))
+    def _exchange(self, sent: Sent, deadline: float, *, changes: bool) -> Reply:
+        self.signed.append((sent.key.name.to_text(), int.from_bytes(sent.wire[:2], "big")))
         return self.replies[len(self.signed) - 1]
 
 
