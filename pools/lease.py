@@ -9,7 +9,7 @@ from typing import Any, cast
 from pools import live, nudges, redis_store
 from pools.estate import VERSION_KEY
 
-LEASE_MS = 3000
+LEASE_MS = 2000
 SHARD_PREFIX = "a365:shard:"
 ASK_PREFIX = "a365:probe-now:"
 LATEST_S = 3600
@@ -25,9 +25,12 @@ redis.call('SET', KEYS[2], fence)
 redis.call('SET', KEYS[1], fence, 'PX', ARGV[1])
 return {fence, before}
 """
+# One that has ended may be renewed too, as long as nobody came between: the fence is still the holder's then.
 _RENEW = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+local holder = redis.call('GET', KEYS[1])
+if holder ~= ARGV[1] and (holder or redis.call('GET', KEYS[2]) ~= ARGV[1]) then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
 """
 _RELEASE = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -76,9 +79,13 @@ def take(shard: int) -> Lease | None:
 
 
 def renew(lease: Lease) -> bool:
-    """Hold the lease for three more seconds; False where it is no longer ours. Raises BrokerLost."""
+    """Hold the lease for two more seconds; False where somebody else came between. Raises BrokerLost.
+
+    Never at the same time as ``release``, which it would undo.
+    """
     with redis_store.broker() as redis:
-        return bool(redis.eval(_RENEW, 1, _lease_key(lease.shard), lease.fence, LEASE_MS))
+        keys = (_lease_key(lease.shard), _fence_key(lease.shard))
+        return bool(redis.eval(_RENEW, 2, *keys, lease.fence, LEASE_MS))
 
 
 def release(lease: Lease) -> None:

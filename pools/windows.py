@@ -36,9 +36,9 @@ from pools.specs import Check, shard_of
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-RENEW_S = 1.0
+RENEW_S = 0.5
 AGES_S, LATEST_S = 0.4, 0.9  # how often each goes to Redis; a page learns of an age by what is shared
-ADOPT_AFTER_S = 1.5  # an idle worker comes first
+ADOPT_AFTER_S = 0.4  # an idle worker comes first
 RELOAD_S = 60.0  # also when nobody said that the estate changed
 
 # One byte that the parent of a prefork pool shares with its children: Celery tells only the parent of a shutdown.
@@ -176,7 +176,7 @@ class _Window:
     # ---------------------------------------------------------------------------------------------------------- leases
 
     async def _keep_leases(self) -> None:
-        """Renew each second. From the probing loop: when that stands still, the leases end, and rightly so."""
+        """Renew twice a second. From the probing loop: when that stands still, the leases end, and rightly so."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(RENEW_S)
@@ -198,7 +198,7 @@ class _Window:
                 continue
             held.book.close(held.recorder)
             try:
-                lease.release(held.lease)
+                self._process.renewer.submit(lease.release, held.lease).result()  # never beside a renewal
             except BrokerLost:
                 continue  # it ends by itself
             shards.append(held.lease.shard)

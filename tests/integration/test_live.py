@@ -107,6 +107,21 @@ def test_a_lease_is_held_by_one_and_each_fence_is_greater_than_those_before(brok
     assert take(0).fence > first.fence
 
 
+def test_a_lease_that_has_ended_is_renewed_only_where_nobody_came_between(broker: redis.Redis) -> None:
+    def end() -> None:
+        broker.delete("a365:shard:0:lease")
+
+    first = take(0)
+    end()
+    assert lease.renew(first)
+    assert lease.free_shards([0]) == []
+    end()
+    second = take(0)
+    end()
+    assert not lease.renew(first)
+    assert lease.renew(second)
+
+
 def test_what_is_to_be_asked_at_once_is_handed_to_the_holder_once(broker: redis.Redis) -> None:
     held = take(0)
     lease.ask_holders(1, ["hostname:7", "dns:1:7"])
