@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from django.core.management import load_command_class
 
 from a365admin.management.commands import lock
+from a365admin.management.commands.test import SuiteResult, closing_line, counts_of
 from a365admin.testing import extras, gates, system_packages
 
 ROOT = Path(gates.__file__).resolve().parent.parent.parent
@@ -83,7 +86,7 @@ def test_elsewhere_than_on_debian_as_root_the_one_line_is_printed(monkeypatch: p
     assert "DNS changes against BIND" in said[1]
 
 
-def run_pytest(folder: Path) -> subprocess.CompletedProcess[str]:
+def run_pytest(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [
             sys.executable,
@@ -94,6 +97,7 @@ def run_pytest(folder: Path) -> subprocess.CompletedProcess[str]:
             "-c",
             os.devnull,
             f"--rootdir={folder}",
+            *options,
             folder,
         ],
         cwd=ROOT,
@@ -137,6 +141,31 @@ def test_requirements_are_pinned_with_hashes() -> None:
         text = (ROOT / result).read_text()
         assert all("==" in line for line in lock.pinned(ROOT / result))
         assert text.count("==") <= text.count("--hash=sha256:")
+
+
+def suite(**changes: object) -> SuiteResult:
+    counts = Counter({"passed": 40, "failed": 0})
+    return replace(SuiteResult("tests on SQLite", True, 3.0, "", 0, counts), **changes)  # type: ignore[arg-type]
+
+
+def test_the_counts_come_from_pytests_own_report(tmp_path: Path) -> None:
+    (tmp_path / "test_a.py").write_text(
+        "import pytest\ndef test_a(): pass\ndef test_b(): assert 0\ndef test_c(): pytest.skip('x')\n"
+        "@pytest.fixture\ndef broken(): raise OSError\ndef test_d(broken): pass\n"
+    )
+    report = tmp_path / "report.xml"
+    run_pytest(tmp_path, f"--junitxml={report}")
+    assert counts_of(report) == {"passed": 1, "failed": 1, "skipped": 1, "error": 1}
+
+
+def test_a_run_that_wrote_no_report_counts_nothing(tmp_path: Path) -> None:
+    assert not counts_of(tmp_path / "nothing.xml")
+
+
+def test_the_last_line_adds_all_suites_up_in_the_form_in_which_pytest_ends() -> None:
+    results = [gates.GateResult("ruff", True, 1.0, ""), suite(), suite(counts=Counter(passed=2, failed=1))]
+    assert closing_line(results, 61.5) == "===== 1 failed, 42 passed in 61.50s ====="
+    assert closing_line([], 1.0) == "===== no tests ran in 1.00s ====="
 
 
 def test_our_test_command_is_the_one_that_runs() -> None:

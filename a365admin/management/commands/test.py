@@ -1,12 +1,22 @@
-"""``python3 manage.py test [PYTEST ARGUMENTS] [--fast] [--no-skips]``: every gate and every test, set-up included."""
+"""``python3 manage.py test [PYTEST ARGUMENTS] [--fast] [--no-skips]``: every gate and every test, set-up included.
+
+Tests mostly wait: for processes to start, for names to expire, for pages to follow. So the suite runs in two lanes side
+by side: what is shown at once, and what is shown when it has ended.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
+import tempfile
 import time
+from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -16,10 +26,22 @@ from a365admin.testing import extras, gates, system_packages
 from a365admin.testing.temporary_postgres import PostgresError, temporary_postgres
 
 NOTHING_COLLECTED = 5
+ON_POSTGRES = ("-m", "not e2e and not once")
+BROWSER = ("-m", "e2e")
+THE_REST = ("-m", "not postgres and not e2e")
+ON_SQLITE = ("-m", "not postgres")
+
+
+@dataclass(frozen=True)
+class SuiteResult(gates.GateResult):
+    """How a run of pytest ended, and how many of its tests did what."""
+
+    code: int
+    counts: Counter[str]
 
 
 class Command(BaseCommand):
-    """Gates, the suite on PostgreSQL, the suite on SQLite; fails when any part failed."""
+    """Gates, then the suite on PostgreSQL and on SQLite; fails when any part failed."""
 
     help = "Run every gate and every test. Unknown arguments go to pytest."
     requires_system_checks: list[str] = []  # noqa: RUF012 (Django's own declaration)
@@ -55,52 +77,102 @@ class Command(BaseCommand):
             failed.append("gssapi")
         self.say("Gates:")
         results = gates.run_all_gates(settings.ROOT, self.say)
-        if not fast:
-            results.append(self.run_on_postgres(no_skips=no_skips, arguments=pytest_arguments))
-        self.say("\nSummary so far:")
+        names_tests = _names_tests(pytest_arguments)
+        with ThreadPoolExecutor(1) as beside:
+            lane = None if fast else beside.submit(self.run_beside, pytest_arguments, no_skips=no_skips)
+            selection = ON_SQLITE if fast or pytest_arguments else THE_REST
+            where = [] if names_tests else ["tests/unit" if fast else "tests"]
+            shown = self.run_suite("SQLite", [*selection, *where, *pytest_arguments], no_skips=no_skips)
+            results += self.and_what_ran_beside(lane)
+        results.append(shown)
+        self.say("\nSummary:")
         for result in results:
             self.say("  " + gates.result_line(result))
         failed += [result.name for result in results if not result.passed]
         for name in failed:
             self.say(f"  FAILED: {name}")
-        self.say(f"  {time.monotonic() - started:.1f} s so far; now the suite on SQLite\n")
-        selection = ["-m", "not postgres"]
-        if not _names_tests(pytest_arguments):
-            selection += ["tests/unit" if fast else "tests"]
-        code = self.pytest([*selection, *pytest_arguments], no_skips=no_skips)
-        if failed and code == 0:
-            # Only then: otherwise pytest's own closing line stays the last one.
-            self.say(f"FAILED before the tests: {', '.join(failed)} (see above)")
-        return code or int(bool(failed))
+        self.say(closing_line(results, time.monotonic() - started))
+        return int(bool(failed))
 
-    def run_on_postgres(self, *, no_skips: bool, arguments: list[str]) -> gates.GateResult:
-        """The part of the suite that touches the database, on a PostgreSQL of its own."""
-        self.say("\nThe suite on PostgreSQL:")
-        started = time.monotonic()
+    def run_beside(self, arguments: list[str], *, no_skips: bool) -> list[gates.GateResult]:
+        """The part of the suite that touches the database, on a PostgreSQL of its own; then the browser tests."""
+        results: list[gates.GateResult] = []
         try:
             with temporary_postgres() as url:
-                selection = ["-m", "not e2e and not once", *arguments]
-                code = self.pytest(selection, no_skips=no_skips, env={"DATABASE_URL": url})
-            passed = code == 0 or (code == NOTHING_COLLECTED and bool(arguments))
+                selection = [*ON_POSTGRES, *arguments]
+                found = self.run_suite("PostgreSQL", selection, no_skips=no_skips, database=url, kept=True)
+            nothing_meant = found.code == NOTHING_COLLECTED and bool(arguments)
+            results.append(replace(found, passed=found.passed or nothing_meant))
         except PostgresError as error:
-            self.say(f"SKIPPED: {error}")
-            passed = not no_skips
-        return gates.GateResult("the suite on PostgreSQL", passed, time.monotonic() - started, "")
+            results.append(gates.GateResult("tests on PostgreSQL", not no_skips, 0.0, f"SKIPPED: {error}"))
+        if not arguments:
+            results.append(self.run_suite("SQLite, browser", [*BROWSER, "tests"], no_skips=no_skips, kept=True))
+        return results
 
-    def pytest(self, arguments: list[str], *, no_skips: bool, env: dict[str, str] | None = None) -> int:
-        """Run pytest in a process of its own, in an environment that the user's shell has no part in."""
+    def and_what_ran_beside(self, lane: Future[list[gates.GateResult]] | None) -> list[gates.GateResult]:
+        """Wait for it, and show what it printed."""
+        if lane is None:
+            return []
+        if not lane.done():
+            self.say("\nWaiting for the tests that run beside.")
+        for result in lane.result():
+            self.say(f"\nBeside, {result.name}:\n{result.output.rstrip()}")
+        return lane.result()
+
+    def run_suite(
+        self, where: str, arguments: list[str], *, no_skips: bool, database: str = "", kept: bool = False
+    ) -> SuiteResult:
+        """Run pytest to its end; with ``kept`` what it prints is in the result, else it is shown at once."""
+        started = time.monotonic()
         plugins = ["-p", "tests.plugins.forbid_skips"] if no_skips else []
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("A365_")}
-        for name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DJANGO_SETTINGS_MODULE"):
-            clean.pop(name, None)
-        clean |= {"A365_ENV": "test", "A365_NO_BOOTSTRAP": "1", "PYTHONPATH": str(settings.ROOT)}
-        command = [sys.executable, "-m", "pytest", *plugins, *arguments]
-        return subprocess.run(command, cwd=settings.ROOT, env=clean | (env or {}), check=False).returncode
+        with tempfile.TemporaryDirectory(prefix="a365-suite-") as folder:
+            report, output = Path(folder) / "report.xml", Path(folder) / "output"
+            command = [sys.executable, "-m", "pytest", *plugins, f"--junitxml={report}", *arguments]
+            with output.open("wb") as kept_output:
+                code = subprocess.run(
+                    command,
+                    cwd=settings.ROOT,
+                    env=_environment(database),
+                    stdin=subprocess.DEVNULL if kept else None,
+                    stdout=kept_output if kept else None,
+                    stderr=subprocess.STDOUT if kept else None,
+                    check=False,
+                ).returncode
+            said = output.read_text(errors="replace")
+            counts = counts_of(report)
+        return SuiteResult(f"tests on {where}", code == 0, time.monotonic() - started, said, code, counts)
 
     def say(self, text: str) -> None:
         """Print at once: what comes next may take minutes."""
         self.stdout.write(text)
         self.stdout.flush()
+
+
+def _environment(database: str) -> dict[str, str]:
+    """What the user's shell has no part in: the suite's own settings, and its database."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("A365_")}
+    for name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DJANGO_SETTINGS_MODULE"):
+        clean.pop(name, None)
+    clean |= {"A365_ENV": "test", "A365_NO_BOOTSTRAP": "1", "PYTHONPATH": str(settings.ROOT)}
+    return clean | ({"DATABASE_URL": database} if database else {})
+
+
+def counts_of(report: Path) -> Counter[str]:
+    """How many tests passed, failed and so on, from the head of pytest's own report; nothing where there is none."""
+    try:
+        head = report.read_text(errors="replace")[:2000]
+    except OSError:
+        return Counter()
+    found = {name: int(count) for name, count in re.findall(r' (tests|failures|errors|skipped)="(\d+)"', head)}
+    bad = {"failed": found.get("failures", 0), "error": found.get("errors", 0), "skipped": found.get("skipped", 0)}
+    return Counter(bad | {"passed": found.get("tests", 0) - sum(bad.values())})
+
+
+def closing_line(results: list[gates.GateResult], seconds: float) -> str:
+    """All suites together, in the form in which pytest ends."""
+    counts = sum((result.counts for result in results if isinstance(result, SuiteResult)), Counter[str]())
+    words = ", ".join(f"{counts[what]} {what}" for what in ("failed", "passed", "skipped", "error") if counts[what])
+    return f"{words or 'no tests ran'} in {seconds:.2f}s".join(("===== ", " ====="))
 
 
 def _names_tests(arguments: list[str]) -> bool:
