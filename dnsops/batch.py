@@ -16,14 +16,14 @@ from django.utils import timezone
 
 from a365admin.audit import services as audit
 from dnsops import verify
+from dnsops.claims import STEP_FIELDS, change_step
 from dnsops.conf import conf
 from dnsops.ending import AUDIT_OUTCOMES, write_of
-from dnsops.lifecycle import STEP_ORDER, EndFacts, OperationState, Seen, StepKind, StepState, end_state, step_may_follow
+from dnsops.lifecycle import STEP_ORDER, EndFacts, OperationState, Seen, StepKind, StepState, end_state
 from dnsops.models import DnsChange, FailoverOperation, OperationStep
 from dnsops.plan import Answer, Plan
 from pools import live
 
-STEP_FIELDS = ["state", "started_at", "ended_at", "sentence", "evidence"]
 BATCH_SIZE = 200
 
 
@@ -67,16 +67,7 @@ class One:
         self, kind: StepKind, state: StepState, sentence: str = "", evidence: dict[str, Any] | None = None
     ) -> None:
         """Change a step in memory; ``Batch.write()`` stores it. Only what ``lifecycle`` allows."""
-        step = self.steps[kind]
-        old = StepState(step.state)
-        if old is not state and not step_may_follow(old, state):
-            raise ValueError(f"step {kind}: {old} -> {state}")
-        now = timezone.now()
-        step.state = state.value
-        step.started_at = step.started_at or now
-        step.ended_at = None if state is StepState.RUNNING else now
-        step.sentence = sentence or step.sentence
-        step.evidence = evidence if evidence is not None else step.evidence
+        change_step(self.steps[kind], state, sentence, evidence)
         self.dirty.add(kind)
 
     def skip_rest(self) -> None:

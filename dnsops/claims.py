@@ -17,6 +17,7 @@ from dnsops.conf import conf
 from dnsops.lifecycle import OperationState, StepKind, StepState, may_follow, step_may_follow
 from dnsops.models import DnsChange, FailoverOperation, OperationStep
 
+STEP_FIELDS = ("state", "started_at", "ended_at", "sentence", "evidence")
 CLOCKS_APART_S = 60.0
 """By how much two machines' clocks may differ, in seconds: what is further off is a clock that was set."""
 
@@ -61,17 +62,23 @@ class Claim:
         self, kind: StepKind, state: StepState, sentence: str = "", evidence: dict[str, Any] | None = None
     ) -> None:
         """Write a step's state; only what ``lifecycle`` allows. Belongs in a transaction with ``renew()``."""
-        step = self.steps[kind]
-        old = StepState(step.state)
-        if old is not state and not step_may_follow(old, state):
-            raise ValueError(f"step {kind}: {old} -> {state}")
-        now = timezone.now()
-        step.state = state.value
-        step.started_at = step.started_at or now
-        step.ended_at = None if state is StepState.RUNNING else now
-        step.sentence = sentence or step.sentence
-        step.evidence = evidence if evidence is not None else step.evidence
-        step.save(update_fields=["state", "started_at", "ended_at", "sentence", "evidence"])
+        change_step(self.steps[kind], state, sentence, evidence)
+        self.steps[kind].save(update_fields=STEP_FIELDS)
+
+
+def change_step(
+    step: OperationStep, state: StepState, sentence: str = "", evidence: dict[str, Any] | None = None
+) -> None:
+    """Change a step in memory (``STEP_FIELDS``). Raises ValueError for what ``lifecycle`` does not allow."""
+    old = StepState(step.state)
+    if old is not state and not step_may_follow(old, state):
+        raise ValueError(f"step {step.kind}: {old} -> {state}")
+    now = timezone.now()
+    step.state = state.value
+    step.started_at = step.started_at or now
+    step.ended_at = None if state is StepState.RUNNING else now
+    step.sentence = sentence or step.sentence
+    step.evidence = evidence if evidence is not None else step.evidence
 
 
 def claim(operation_id: UUID | str, *, owner: str) -> Claim | None:
@@ -82,18 +89,21 @@ def claim(operation_id: UUID | str, *, owner: str) -> Claim | None:
     now = timezone.now()
     lease_s = conf().lease_s
     ends = time.monotonic() + lease_s
+    wanted = FailoverOperation.objects.filter(pk=operation_id)
     free = Q(state=OperationState.PENDING.value) | _let_go(now)
     free &= Q(together=False) | Q(written_at__isnull=False)  # all or nothing: only ``together`` may write it
+    taking: dict[str, Any] = {
+        "state": OperationState.RUNNING.value,
+        "lease_owner": owner[:64],
+        "lease_until": now + timedelta(seconds=lease_s),
+        "fence": F("fence") + 1,
+        "started_at": Coalesce("started_at", now),
+        "result": "",
+    }
     with transaction.atomic(savepoint=False):
-        taken = FailoverOperation.objects.filter(free, pk=operation_id).update(
-            state=OperationState.RUNNING.value,
-            lease_owner=owner[:64],
-            lease_until=now + timedelta(seconds=lease_s),
-            fence=F("fence") + 1,
-            started_at=Coalesce("started_at", now),
-            result="",
-        )
-        if taken != 1:
+        # The usual case first, by itself: its query is short, and a click waits for it.
+        new = wanted.filter(state=OperationState.PENDING.value, together=False)
+        if not (new.update(**taking) or wanted.filter(free).update(**taking)):
             return None
         operation = FailoverOperation.objects.get(pk=operation_id)
         steps = {StepKind(step.kind): step for step in operation.steps.all()}

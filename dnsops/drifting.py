@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import OuterRef, Q, Subquery
 from django.utils import timezone
 
 from a365admin.audit import services as audit
@@ -124,10 +124,13 @@ def _kept(hostname: DedicatedHostname) -> ExpectedAnswer | None:
 
 
 def _latest_operations(ids: Iterable[int]) -> dict[int, FailoverOperation]:
-    """The latest operation of each hostname that wrote, may have written, or is at work."""
+    """The latest operation of each hostname that wrote, may have written, or is at work; the others stay unread."""
     states = [*(s.value for s in ACTIVE), OperationState.UNKNOWN.value]
-    wrote = FailoverOperation.objects.filter(Q(written_at__isnull=False) | Q(state__in=states), hostname__in=list(ids))
-    return {operation.hostname_id: operation for operation in wrote.order_by("created_at")}
+    wrote = FailoverOperation.objects.filter(
+        Q(written_at__isnull=False) | Q(state__in=states), hostname=OuterRef("pk")
+    ).order_by("-created_at")
+    latest = DedicatedHostname.objects.filter(pk__in=list(ids)).values(latest=Subquery(wrote.values("pk")[:1]))
+    return {operation.hostname_id: operation for operation in FailoverOperation.objects.filter(pk__in=latest)}
 
 
 def _new_of(operation: FailoverOperation) -> RRset:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -30,13 +29,14 @@ from dnsops.plan import (
     digest_of,
 )
 from dnsops.providers.base import Endpoint, OutcomeKind
-from dnsops.safety import Finding, Level, OtherOperation, SafetyFacts, TargetCheck, evaluate
+from dnsops.safety import Finding, Level, OtherOperation, SafetyFacts, evaluate
 from pools.maintenance.reads import attach_covering
 from pools.models import DedicatedHostname, FailoverTarget, Server, VirtualService
 
+_OF_THE_ACTIVE = ("hostname", "hostname_fqdn", "kind", "state", "to_text", "requested_by_name", "lease_owner")
+
 # When a writer last accepted a zone's key (time.monotonic()): not asked twice between the preview and the click.
 _accepted: dict[tuple[int, UpdateKey | None, Endpoint], float] = {}
-_probers = ThreadPoolExecutor(max_workers=16, thread_name_prefix="preflight")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +131,9 @@ def active_operation(hostname: DedicatedHostname) -> FailoverOperation | None:
 
 
 def _active_operations() -> list[FailoverOperation]:
-    """All that are pending or running; a handful at the most."""
-    return list(FailoverOperation.objects.filter(state__in=[s.value for s in ACTIVE]).prefetch_related("steps"))
+    """All that are pending or running; a handful at the most. Their plans, which are long, are not read."""
+    active = FailoverOperation.objects.filter(state__in=[s.value for s in ACTIVE])
+    return list(active.only(*_OF_THE_ACTIVE).prefetch_related("steps"))
 
 
 def _active_of(hostname: DedicatedHostname, active: list[FailoverOperation]) -> FailoverOperation | None:
@@ -179,10 +180,19 @@ class _Gathering:
     aims: dict[Aim, Server | VirtualService] = field(default_factory=dict)
     active: list[FailoverOperation] = field(default_factory=list)
     since_last_s: float | None = None
+    probed: Aim | None = None
+    probing: target_health.TargetProbe | None = None
 
     def preflight(self) -> Preflight:
         """Gather and judge."""
-        facts, early = self._plan_facts()
+        try:
+            return self._preflight()
+        finally:
+            if self.probing is not None:
+                self.probing.close()
+
+    def _preflight(self) -> Preflight:
+        facts = self._plan_facts()
         active = _active_of(self.hostname, self.active)
         try:
             plan = self._plan(facts)
@@ -191,8 +201,8 @@ class _Gathering:
         planned = Aim(plan.to_server_id, plan.to_virtual_service_id)
         if self.kind is OperationKind.FAILBACK and self.to not in {ANY, planned}:
             return self._result(None, "A failback leads to the primary only. Look again.", [], active)
-        probing = early or (self._probe(planned) if self.probe else None)
-        findings = evaluate(self._safety_facts(plan, probing, active))
+        self._probe(planned)
+        findings = evaluate(self._safety_facts(plan, active))
         return self._result(plan, "", findings, active)
 
     def _plan(self, facts: PlanFacts) -> Plan:
@@ -203,19 +213,21 @@ class _Gathering:
             return build_put_right_plan(facts, to=self.to, recorded=RRset.from_dict(kept.rrset) if kept else None)
         return build_failover_plan(facts, to=self.to)
 
-    def _plan_facts(self) -> tuple[PlanFacts, Future[tuple[TargetCheck, ...]] | None]:
+    def _plan_facts(self) -> PlanFacts:
         """Ask DNS; where the target is known beforehand, it is probed at the same time."""
         self.zone = wiring.zone_for(self.hostname.fqdn)
         self.endpoints = wiring.endpoints_of(self.zone)
         with asking.Asking(self.endpoints, self.hostname.fqdn, timeout_s=self.conf.ask_timeout_s) as questions:
             targets = list(self.hostname.targets.with_aims().order_by("order"))
             self.aims = {aim_of(target.aim): target.aim for target in targets}
-            early = self._probe(self.to) if self.probe and self.to in self.aims else None
+            likely = self._likely_aim(targets)
+            if likely in self.aims:
+                self._probe(likely)
             self.active = _active_operations()
             self.since_last_s = self._since_last_s()
             self.answers = questions.answers()
         writer = wiring.writer_of(self.endpoints)
-        facts = PlanFacts(
+        return PlanFacts(
             hostname=self.hostname.fqdn,
             hostname_id=self.hostname.pk,
             record_type=self.hostname.record_type,
@@ -225,17 +237,26 @@ class _Gathering:
             targets=targets_of(self.hostname, targets),
             answers=tuple(self.answers),
         )
-        return facts, early
 
-    def _probe(self, to: Aim) -> Future[tuple[TargetCheck, ...]]:
+    def _likely_aim(self, targets: list[FailoverTarget]) -> Aim:
+        """Where the plan, which is not made yet, can be expected to lead: a failback leads to the primary only."""
+        if self.kind is OperationKind.FAILBACK and targets:
+            return aim_of(targets[0].aim)
+        return self.to
+
+    def _probe(self, to: Aim) -> None:
+        """Begin to ask this target's checks, unless they are being asked already."""
+        if not self.probe or self.probed == to:
+            return
+        if self.probing is not None:
+            self.probing.close()
         checks = target_health.checks_of(self.aims[to], self.hostname)
-        return _probers.submit(
-            target_health.probe, checks, timeout_s=self.conf.probe_timeout_s, good_for_s=self.good_for_s
+        self.probed = to
+        self.probing = target_health.TargetProbe(
+            checks, timeout_s=self.conf.probe_timeout_s, good_for_s=self.good_for_s
         )
 
-    def _safety_facts(
-        self, plan: Plan, probing: Future[tuple[TargetCheck, ...]] | None, active: FailoverOperation | None
-    ) -> SafetyFacts:
+    def _safety_facts(self, plan: Plan, active: FailoverOperation | None) -> SafetyFacts:
         target = self.aims[Aim(plan.to_server_id, plan.to_virtual_service_id)]
         healthy = target_health.healthy_for(target, self.hostname) if self.kind is OperationKind.FAILBACK else None
         writable, why = self._writable(plan)
@@ -250,7 +271,7 @@ class _Gathering:
             new=plan.change.new,
             writer=plan.writer,
             answers=tuple(self.answers),
-            checks=probing.result() if probing else target_health.stored(target, self.hostname),
+            checks=self.probing.counting() if self.probing else target_health.stored(target, self.hostname),
             target_in_maintenance=target.in_maintenance,
             maintenance_reason=target.maintenance_reason,
             other_operation=other_operation(active),

@@ -20,7 +20,7 @@ from pools.models import CheckState, DedicatedHostname, Server, TrustedApplicati
 from pools.probing.result import REFUSED_CERTIFICATES
 from pools.specs import ApplicationSpec, Check, Estate, HostnameSpec, checks_of as estate_checks_of
 
-__all__ = ["KINDS", "checks_of", "healthy_for", "probe", "probe_each", "problem_of", "stored"]
+__all__ = ["KINDS", "TargetProbe", "checks_of", "healthy_for", "probe", "probe_each", "problem_of", "stored"]
 
 
 def checks_of(aim: Server | VirtualService, hostname: DedicatedHostname) -> list[Check]:
@@ -54,30 +54,48 @@ _good: dict[Check, tuple[float, TargetCheck]] = {}
 _KEPT = 2000
 
 
-def probe(checks: list[Check], *, timeout_s: float, good_for_s: float = 0.0) -> tuple[TargetCheck, ...]:
-    """Ask each of one target's checks once, now; what counts of the answers. Uses no database."""
-    return through_vip(checks, probe_each(checks, timeout_s=timeout_s, good_for_s=good_for_s))
-
-
-def probe_each(checks: list[Check], *, timeout_s: float, good_for_s: float = 0.0) -> list[TargetCheck]:
-    """Ask each of them once, now: an answer for each. Uses no database, so that it may run beside other work.
+class TargetProbe:
+    """A target's checks that are being asked once, now. Uses no database, and the caller may use it meanwhile.
 
     UCC ports are always asked. Of web services and certificates (a TLS handshake each) a good result not older than
     ``good_for_s`` is used again, with its age: between the preview and the click that is the same knowledge.
+    ``close()`` it where its answers are not wanted.
     """
-    again = {check: kept for check in checks if (kept := _still_good(check, good_for_s)) is not None}
-    results = pools_services.probe_now([check for check in checks if check not in again], timeout_s)
-    found = [again.get(check) or judged(check, results.get(check.key)) for check in checks]
-    if len(_good) > _KEPT:
-        _good.clear()
-    then = time.monotonic()
-    for check in checks:
-        if check not in again:
-            _good.pop(check, None)
-    _good.update(
-        {c: (then, f) for c, f in zip(checks, found, strict=True) if c not in again and f.ok and not f.degraded}
-    )
-    return found
+
+    def __init__(self, checks: Sequence[Check], *, timeout_s: float, good_for_s: float = 0.0) -> None:
+        self._checks = checks
+        self._again = {check: kept for check in checks if (kept := _still_good(check, good_for_s)) is not None}
+        self._probing = pools_services.Probing([check for check in checks if check not in self._again], timeout_s)
+        self.close = self._probing.close
+
+    def each(self) -> list[TargetCheck]:
+        """Wait; an answer for each of the checks, in their order."""
+        results = self._probing.results()
+        found = [self._again.get(check) or judged(check, results.get(check.key)) for check in self._checks]
+        if len(_good) > _KEPT:
+            _good.clear()
+        then = time.monotonic()
+        asked = [pair for pair in zip(self._checks, found, strict=True) if pair[0] not in self._again]
+        for check, answer in asked:
+            if answer.ok and not answer.degraded:
+                _good[check] = (then, answer)
+            else:
+                _good.pop(check, None)
+        return found
+
+    def counting(self) -> tuple[TargetCheck, ...]:
+        """Wait; what counts of the answers."""
+        return through_vip(self._checks, self.each())
+
+
+def probe(checks: Sequence[Check], *, timeout_s: float) -> tuple[TargetCheck, ...]:
+    """Ask each of one target's checks once, now; what counts of the answers. Uses no database."""
+    return TargetProbe(checks, timeout_s=timeout_s).counting()
+
+
+def probe_each(checks: Sequence[Check], *, timeout_s: float) -> list[TargetCheck]:
+    """Ask each of them once, now: an answer for each. Uses no database, so that it may run beside other work."""
+    return TargetProbe(checks, timeout_s=timeout_s).each()
 
 
 def _still_good(check: Check, good_for_s: float) -> TargetCheck | None:

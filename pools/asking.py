@@ -4,22 +4,49 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from django.conf import settings
 
 from pools import lease
 from pools.health import KNOCKS
-from pools.probing.asking import ask_once, knock_once
+from pools.probing.asking import Knocking, ask_once
 from pools.probing.result import ProbeResult
 from pools.redis_store import BrokerLost
 from pools.specs import Check
 
+_talkers = ThreadPoolExecutor(max_workers=16, thread_name_prefix="probing")
+
+
+class Probing:
+    """Checks that are being asked, all at once. Between the start and ``results()`` the caller may do other things.
+
+    What needs a conversation is asked in another thread; UCC ports are not: the thread and the caller would hold each
+    other up. ``close()`` it where its results are not wanted. Not inside an event loop.
+    """
+
+    def __init__(self, checks: Sequence[Check], timeout_s: float = 3.0) -> None:
+        talks = [check for check in checks if check.kind not in KNOCKS]
+        self._talking = _talkers.submit(_talk, talks, timeout_s) if talks else None
+        self._knocking = Knocking((check for check in checks if check.kind in KNOCKS), timeout_s)
+
+    def results(self) -> dict[str, ProbeResult]:
+        """Return a result for each key, within the timeout."""
+        found = self._knocking.results()
+        return found | self._talking.result() if self._talking else found
+
+    def close(self) -> None:
+        """Drop what is still under way."""
+        self._knocking.close()
+
+
+def _talk(checks: Sequence[Check], timeout_s: float) -> dict[str, ProbeResult]:
+    return asyncio.run(ask_once(checks, timeout_s, ca_file=settings.POOLS["ca_file"]))
+
 
 def probe_now(checks: Sequence[Check], timeout_s: float = 3.0) -> dict[str, ProbeResult]:
     """Ask all of ``checks`` at once; return a result for each key within ``timeout_s``. Not inside an event loop."""
-    if all(check.kind in KNOCKS for check in checks):
-        return knock_once(checks, timeout_s)
-    return asyncio.run(ask_once(checks, timeout_s, ca_file=settings.POOLS["ca_file"]))
+    return Probing(checks, timeout_s).results()
 
 
 def ask_now(check_keys: Collection[str] = (), *, hostname_id: int | None = None, server_id: int | None = None) -> None:

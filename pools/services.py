@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pools.asking import ask_now, probe_now
+from pools.asking import Probing, ask_now, probe_now
 from pools.estate import all_checks, estate_changed, estate_checks, estate_version
 from pools.live import why_nothing_automatic
 from pools.maintenance.writes import begin_maintenance, end_maintenance, keep_maintenance_time, move_end
@@ -11,6 +11,7 @@ from pools.recording import Recorder, StaleFence, mark_hostname_dirty, record_re
 from pools.rolling import refresh_hostnames
 
 __all__ = [
+    "Probing",
     "Recorder",
     "StaleFence",
     "all_checks",

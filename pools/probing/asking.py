@@ -44,14 +44,15 @@ def tcp_result(check: Check, at: float, code: int, took_s: float) -> ProbeResult
     return failed(check.key, at, cause, sentence)
 
 
-class _Knocking:
-    """UCC ports, each asked once, all at once."""
+class Knocking:
+    """UCC ports, each asked once, all at once, without an event loop or a thread: so that a click is quick.
 
-    def __init__(self) -> None:
-        self.results: dict[str, ProbeResult] = {}
+    Between the start and ``results()`` the caller may do other things. ``close()`` it where its results are not wanted.
+    """
+
+    def __init__(self, checks: Iterable[Check] = (), timeout_s: float = 0.0) -> None:
+        self._found: dict[str, ProbeResult] = {}
         self._sweep: TcpSweep[Check] = TcpSweep()
-
-    def start(self, checks: Iterable[Check], timeout_s: float) -> None:
         for number, check in enumerate(checks, 1):
             now = time.monotonic()
             limit_s = min(check.timeout_s, timeout_s)
@@ -65,25 +66,28 @@ class _Knocking:
         self._note(self._sweep.expired(time.monotonic()))
         return bool(len(self._sweep))
 
+    def results(self) -> dict[str, ProbeResult]:
+        """Wait for all of them; a result for each key."""
+        try:
+            while self.look(wait_s=0.02):
+                pass
+        finally:
+            self.close()
+        return self._found
+
     def close(self) -> None:
+        """Drop what is still under way."""
         self._sweep.close()
 
     def _note(self, all_ended: Iterable[Ended[Check]]) -> None:
         at = time.time()
         for check, code, took_s in all_ended:
-            self.results[check.key] = tcp_result(check, at, code, took_s)
+            self._found[check.key] = tcp_result(check, at, code, took_s)
 
 
 def knock_once(checks: Sequence[Check], timeout_s: float) -> dict[str, ProbeResult]:
-    """Ask UCC ports only, all at once, each once, in this thread: without an event loop, so that a click is quick."""
-    knocking = _Knocking()
-    try:
-        knocking.start(checks, timeout_s)
-        while knocking.look(wait_s=0.02):
-            pass
-    finally:
-        knocking.close()
-    return knocking.results
+    """Ask UCC ports only, all at once, each once, in this thread."""
+    return Knocking(checks, timeout_s).results()
 
 
 async def ask_once(checks: Iterable[Check], timeout_s: float, *, ca_file: str = "") -> dict[str, ProbeResult]:
@@ -91,9 +95,8 @@ async def ask_once(checks: Iterable[Check], timeout_s: float, *, ca_file: str = 
     checks = list(checks)
     by_key = {check.key: check for check in checks}
     talks = []
-    knocking = _Knocking()
+    knocking = Knocking((check for check in checks if check.kind in KNOCKS), timeout_s)
     try:
-        knocking.start((check for check in checks if check.kind in KNOCKS), timeout_s)
         for check in checks:
             is_own = asked_with(check.key) == check.key or asked_with(check.key) not in by_key
             if check.kind not in KNOCKS and is_own:
@@ -102,7 +105,7 @@ async def ask_once(checks: Iterable[Check], timeout_s: float, *, ca_file: str = 
                 talks.append(asyncio.ensure_future(converse(check, cert, limit_s, contexts(ca_file))))
         while knocking.look():  # noqa: ASYNC110 (a selector of its own has no event to wait for)
             await asyncio.sleep(0.002)
-        results = knocking.results
+        results = knocking.results()
         for said in await asyncio.gather(*talks):
             results |= {result.key: result for result in said}
     finally:

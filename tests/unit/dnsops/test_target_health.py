@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from django.utils import timezone
 
 from dnsops import target_health
+from dnsops.safety import TargetCheck
 from pools import live, services as pools_services
 from pools.models import CheckState, DedicatedHostname
 from pools.probing.result import Cause, ProbeResult
@@ -29,18 +31,29 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, bool]]:
     """What each kind of check finds; ``ASKED`` holds the kinds that were asked, probe by probe."""
     works = {"ucc": True, "web": True, "cert": True}
 
-    def probe_now(checks: Sequence[Check], timeout_s: float) -> dict[str, ProbeResult]:
-        ASKED.append([check.kind.value for check in checks])
-        return {
-            check.key: ProbeResult(check.key, time.time(), works[check.kind], False, Cause.OK, "said")
-            for check in checks
-        }
+    class Probing:
+        def __init__(self, checks: Sequence[Check], timeout_s: float) -> None:
+            ASKED.append([check.kind.value for check in checks])
+            self.checks = checks
 
-    monkeypatch.setattr(pools_services, "probe_now", probe_now)
+        def results(self) -> dict[str, ProbeResult]:
+            return {
+                check.key: ProbeResult(check.key, time.time(), works[check.kind], False, Cause.OK, "said")
+                for check in self.checks
+            }
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(pools_services, "Probing", Probing)
     target_health._good.clear()
     ASKED.clear()
     yield works
     target_health._good.clear()
+
+
+def at_the_click(hostname: DedicatedHostname) -> Sequence[TargetCheck]:
+    return target_health.TargetProbe(checks(hostname), timeout_s=1, good_for_s=10).counting()
 
 
 @pytest.mark.parametrize(
@@ -80,7 +93,7 @@ def test_at_the_click_ports_are_asked_again_and_good_web_services_are_not(
     hostname: DedicatedHostname, answers: dict[str, bool]
 ) -> None:
     target_health.probe(checks(hostname), timeout_s=1)
-    found = target_health.probe(checks(hostname), timeout_s=1, good_for_s=10)
+    found = at_the_click(hostname)
     assert ASKED == [["ucc", "ucc", "web", "cert"], ["ucc", "ucc"]]
     assert [check.ok for check in found] == [True] * 4
 
@@ -88,7 +101,7 @@ def test_at_the_click_ports_are_asked_again_and_good_web_services_are_not(
 def test_bad_web_services_are_asked_again(hostname: DedicatedHostname, answers: dict[str, bool]) -> None:
     answers["web"] = False
     target_health.probe(checks(hostname), timeout_s=1)
-    target_health.probe(checks(hostname), timeout_s=1, good_for_s=10)
+    at_the_click(hostname)
     assert ASKED[1] == ["ucc", "ucc", "web"]
 
 
@@ -97,7 +110,7 @@ def test_what_has_failed_since_is_not_good_any_more(hostname: DedicatedHostname,
     answers["web"] = False
     target_health.probe(checks(hostname), timeout_s=1)
     answers["web"] = True
-    target_health.probe(checks(hostname), timeout_s=1, good_for_s=10)
+    at_the_click(hostname)
     assert "web" in ASKED[2]
 
 
@@ -110,7 +123,8 @@ def test_a_probe_without_patience_for_old_results_asks_everything(
 
 
 def test_what_was_not_answered_is_not_known(hostname: DedicatedHostname, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pools_services, "probe_now", lambda checks, timeout_s: {})
+    nothing = SimpleNamespace(results=dict, close=lambda: None)
+    monkeypatch.setattr(pools_services, "Probing", lambda checks, timeout_s: nothing)
     found = target_health.probe(checks(hostname), timeout_s=1)
     assert {check.ok for check in found} == {None}
     assert target_health.problem_of(found).endswith("not answered in time.")

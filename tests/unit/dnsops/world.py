@@ -139,7 +139,7 @@ def _dns() -> FakeDns:
 
 
 def _patch(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
-    def probe(checks: list[str], *, timeout_s: float, good_for_s: float = 0.0) -> tuple[TargetCheck, ...]:
+    def probe(checks: list[str], *, timeout_s: float) -> tuple[TargetCheck, ...]:
         names = {server.pk: server.name for server in world.servers.values()}
         name = names[int(checks[0])]
         problem = world.bad.get(name, "")
@@ -148,6 +148,16 @@ def _patch(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
             TargetCheck(TargetCheckKind.WEB, f"web of {name}", True),
             TargetCheck(TargetCheckKind.CERTIFICATE, f"certificate of {name}", True),
         )
+
+    class Probing:
+        def __init__(self, checks: list[str], *, timeout_s: float, good_for_s: float = 0.0) -> None:
+            self.checks = checks
+
+        def counting(self) -> tuple[TargetCheck, ...]:
+            return probe(self.checks, timeout_s=1)
+
+        def close(self) -> None:
+            pass
 
     def nudge(operation_id: str, *, after_s: float = 0.0) -> bool:
         world.nudges.append(operation_id)
@@ -163,6 +173,7 @@ def _patch(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
     monkeypatch.setattr(wiring, "provider_for", provider_for)
     monkeypatch.setattr(target_health, "checks_of", lambda server, hostname: [str(server.pk)])
     monkeypatch.setattr(target_health, "probe", probe)
+    monkeypatch.setattr(target_health, "TargetProbe", Probing)
     monkeypatch.setattr(tasks, "nudge", nudge)
     monkeypatch.setattr(live, "bump_and_publish", lambda **_: 1)
     monkeypatch.setattr(pools_services, "ask_now", lambda keys: None)
