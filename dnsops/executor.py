@@ -8,13 +8,14 @@ from __future__ import annotations
 import logging
 import time
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from a365admin.audit.context import Acting, act_as
-from dnsops import asking, resolving, target_health, verify
+from dnsops import asking, countdown, resolving, target_health, verify
 from dnsops.by_hand import ByHand
 from dnsops.checkpoints import CHECKPOINTS, checkpoint
 from dnsops.claims import LeaseLostError, claim
@@ -318,23 +319,23 @@ class Execution(ByHand):
         old_s = self.plan.change.expected.ttl_s
         if step.state == StepState.WAITING:
             wait_s = min(float(old_s), self.conf.max_ttl_wait_s)
-            until = timezone.now() + timedelta(seconds=wait_s)
-            evidence = {"until": until.isoformat(), "old_ttl_s": old_s, "waited_s": round(wait_s, 1)}
-            capped = f" It waits for {wait_s:.0f} s of these." if wait_s < old_s else ""
-            sentence = f"Clients may keep the old answer for up to {old_s} s.{capped}"
-            park = wait_s > SHORT_WAIT_S
+            evidence = countdown.begin(wait_s=wait_s, old_ttl_s=old_s, now=timezone.now())
+            sentence = countdown.words(wait_s=wait_s, old_ttl_s=old_s)
+            if wait_s > SHORT_WAIT_S:
+                return self._park(sentence, evidence)
             with transaction.atomic():
-                self.claim.renew(**({"lease_until": until, "lease_owner": ""} if park else {}))
+                self.claim.renew()
                 self.claim.set_step(StepKind.WAIT_TTL, StepState.RUNNING, sentence, evidence)
             checkpoint("waiting_recorded")
             self.announce()
-            if park:
-                return until
-        until = datetime.fromisoformat(step.evidence["until"])
-        left_s = (until - timezone.now()).total_seconds()
-        clock_set = left_s > float(step.evidence.get("waited_s", self.conf.max_ttl_wait_s)) + SHORT_WAIT_S
-        if left_s > 0:
-            time.sleep(min(left_s, SHORT_WAIT_S))
+        left = countdown.left(step.evidence, now=timezone.now())
+        if left.sure and left.seconds > SHORT_WAIT_S:
+            until = timezone.now() + timedelta(seconds=left.seconds)
+            sentence = f"A clock was set meanwhile. Clients may keep the old answer for {left.seconds:.0f} s more."
+            return self._park(sentence, {**step.evidence, "until": until.isoformat()})
+        clock_set = left.seconds > float(step.evidence.get("waited_s", self.conf.max_ttl_wait_s)) + SHORT_WAIT_S
+        if left.seconds > 0:
+            time.sleep(min(left.seconds, SHORT_WAIT_S))
         checkpoint("wait_over")
         state, sentence = StepState.DONE, f"The old TTL of {old_s} s has passed."
         if clock_set:
@@ -348,6 +349,16 @@ class Execution(ByHand):
             self.claim.set_step(StepKind.PROBE, StepState.RUNNING, f"Asking {self.plan.to_server}'s services.")
         self.announce()
         return None
+
+    def _park(self, sentence: str, evidence: dict[str, Any]) -> datetime:
+        """Let the operation go until the wait's end."""
+        until = datetime.fromisoformat(evidence["until"])
+        with transaction.atomic():
+            self.claim.renew(lease_until=until, lease_owner="")
+            self.claim.set_step(StepKind.WAIT_TTL, StepState.RUNNING, sentence, evidence)
+        checkpoint("waiting_recorded")
+        self.announce()
+        return until
 
     # ---------------------------------------------------------------------------------------------------------- probe
 

@@ -15,13 +15,13 @@ from django.db import transaction
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from dnsops import asking_many, target_health, verify, wiring
+from dnsops import asking_many, countdown, target_health, verify, wiring
 from dnsops.batch import BATCH_SIZE, Batch, One
 from dnsops.checkpoints import checkpoint
 from dnsops.conf import conf
 from dnsops.ending import evidence_of
 from dnsops.lifecycle import Seen, StepKind, StepState
-from dnsops.models import DnsChange, Zone
+from dnsops.models import DnsChange, Resolver, Zone
 from dnsops.plan import Answer
 from dnsops.providers.base import ChangesMany, Endpoint, Outcome, OutcomeKind
 from dnsops.safety import Rule
@@ -54,6 +54,7 @@ class Together:
         self.endpoints = {name: wiring.endpoints_of(zone) for name, zone in self.zones.items()}
         self.answers: dict[One, list[Answer]] = {}
         self.spoke: set[str] = set()
+        self.asks_resolvers = Resolver.objects.exists()
 
     def go(self) -> None:
         """Check again, write, read back, verify, and let all of them go."""
@@ -383,7 +384,8 @@ class Together:
                 continue
             count = f"All {len(rows)} DNS servers say" if len(rows) > 1 else "The DNS server says"
             one.set_step(StepKind.VERIFY, StepState.DONE, f"{count} {one.plan.change.new}.", evidence)
-            by_wait.setdefault(self._begin_wait(one), []).append(one)
+            # Where resolvers are named, ``executor`` asks them at once, and then waits.
+            by_wait.setdefault(0.0 if self.asks_resolvers else self._begin_wait(one), []).append(one)
         for wait_s, group in by_wait.items():
             self._let_go(group, until=timezone.now() + timedelta(seconds=wait_s))
         if ones:
@@ -393,14 +395,9 @@ class Together:
         """Start the countdown of the old TTL, as ``executor`` does; returns its seconds."""
         old_s = one.plan.change.expected.ttl_s
         wait_s = min(float(old_s), self.conf.max_ttl_wait_s)
-        until = timezone.now() + timedelta(seconds=wait_s)
-        capped = f" It waits for {wait_s:.0f} s of these." if wait_s < old_s else ""
-        one.set_step(
-            StepKind.WAIT_TTL,
-            StepState.RUNNING,
-            f"Clients may keep the old answer for up to {old_s} s.{capped}",
-            {"until": until.isoformat(), "old_ttl_s": old_s, "waited_s": round(wait_s, 1)},
-        )
+        evidence = countdown.begin(wait_s=wait_s, old_ttl_s=old_s, now=timezone.now())
+        words = countdown.words(wait_s=wait_s, old_ttl_s=old_s)
+        one.set_step(StepKind.WAIT_TTL, StepState.RUNNING, words, evidence)
         return wait_s
 
     def _let_go(self, ones: Sequence[One], *, until: datetime | None = None) -> None:

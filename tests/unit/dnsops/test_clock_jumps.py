@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import time_machine
 from django.utils import timezone
 
-from dnsops import claims, executor, services
+from dnsops import claims, countdown, executor, services
 from dnsops.lifecycle import OperationKind, OperationState, StepKind, StepState
-from dnsops.models import FailoverOperation
+from dnsops.models import FailoverOperation, OperationStep
 from tests.unit.dnsops.world import World
 
 HOUR = timedelta(hours=1)
@@ -77,30 +78,95 @@ def test_machines_whose_clocks_differ_a_little_leave_each_others_operations_alon
         assert claims.claim(operation.pk, owner="two") is None
 
 
-def test_a_countdown_does_not_outlast_a_clock_that_was_set_back_and_claims_no_more_than_it_knows(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class Machine:
+    """The uptime of the machine that the operation is carried out on; ``move`` to another one, or let time pass."""
+
+    def __init__(self) -> None:
+        self.boot, self.seconds = "one", 1000.0
+
+    def uptime(self) -> countdown.Uptime:
+        return countdown.Uptime(self.boot, self.seconds)
+
+
+@pytest.fixture
+def machine(world: World, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    made = Machine()
+    monkeypatch.setattr(countdown, "uptime", made.uptime)
     monkeypatch.setattr("dnsops.executor.SHORT_WAIT_S", 0.01)
+    return made
+
+
+def waiting(world: World) -> FailoverOperation:
     operation = world.request()
     assert executor.run(operation.pk, owner="one") is not None
+    return operation
+
+
+def wait_step(operation: FailoverOperation) -> OperationStep:
+    return operation.steps.get(kind=StepKind.WAIT_TTL)
+
+
+@pytest.mark.parametrize("jump", [HOUR, -HOUR])
+def test_a_countdown_lasts_as_long_as_it_should_whatever_the_clock_is_set_to(
+    world: World, machine: Machine, jump: timedelta
+) -> None:
+    operation = waiting(world)
+    old_s = wait_step(operation).evidence["waited_s"]
+    machine.seconds += old_s / 2
+    with time_machine.travel(datetime.now(UTC) + jump, tick=True):
+        assert due() == [str(operation.pk)]
+        again_at = executor.run(operation.pk, owner="two")
+        assert again_at is not None
+        assert (again_at - timezone.now()).total_seconds() == pytest.approx(old_s / 2, abs=1)
+        assert due() == []
+        step = wait_step(operation)
+        assert (step.state, step.sentence.partition(".")[0]) == (StepState.RUNNING, "A clock was set meanwhile")
+    machine.seconds += old_s / 2
+    with time_machine.travel(again_at + timedelta(seconds=1), tick=True):
+        assert executor.run(operation.pk, owner="two") is None
+    operation.refresh_from_db()
+    assert operation.state == OperationState.SUCCEEDED
+    assert wait_step(operation).state == StepState.DONE
+
+
+def test_a_countdown_on_another_machine_does_not_outlast_a_clock_that_was_set_back_and_claims_no_more_than_it_knows(
+    world: World, machine: Machine
+) -> None:
+    operation = waiting(world)
+    machine.boot = "two"
     with time_machine.travel(datetime.now(UTC) - HOUR, tick=True):
         assert due() == [str(operation.pk)]
         assert executor.run(operation.pk, owner="two") is None
     operation.refresh_from_db()
     assert operation.state == OperationState.SUCCEEDED
-    waited = operation.steps.get(kind=StepKind.WAIT_TTL)
-    assert waited.state == StepState.WARNING
-    assert "set back" in waited.sentence
+    assert wait_step(operation).state == StepState.WARNING
+    assert "set back" in wait_step(operation).sentence
 
 
-def test_a_countdown_ends_where_the_clock_was_set_forwards(world: World) -> None:
-    operation = world.request()
-    assert executor.run(operation.pk, owner="one") is not None
+def test_on_another_machine_the_time_of_day_is_all_that_there_is(world: World, machine: Machine) -> None:
+    operation = waiting(world)
+    machine.boot = "two"
     with time_machine.travel(datetime.now(UTC) + HOUR, tick=True):
-        assert due() == [str(operation.pk)]
         assert executor.run(operation.pk, owner="two") is None
     operation.refresh_from_db()
     assert operation.state == OperationState.SUCCEEDED
+
+
+def test_this_machine_knows_its_uptime() -> None:
+    first, second = countdown.uptime(), countdown.uptime()
+    assert first is not None
+    assert second is not None
+    assert first.boot == second.boot
+    assert 0 < first.seconds <= second.seconds
+
+
+def test_a_system_that_does_not_tell_its_uptime_goes_by_the_clock(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(countdown, "BOOT_ID", tmp_path / "nothing")
+    now = timezone.now()
+    kept = countdown.begin(wait_s=30.0, old_ttl_s=30, now=now)
+    assert countdown.left(kept, now=now + timedelta(seconds=10)) == (20.0, False)
 
 
 def test_the_last_operation_is_never_said_to_be_in_the_future(world: World) -> None:

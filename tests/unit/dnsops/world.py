@@ -11,7 +11,7 @@ import pytest
 from django.utils import timezone
 
 from a365admin.accounts.models import Role, User
-from dnsops import asking, executor, services, target_health, tasks, wiring
+from dnsops import asking, countdown, executor, services, target_health, tasks, wiring
 from dnsops.lifecycle import OperationKind
 from dnsops.models import FailoverOperation, NameServer, UpdateKey, Zone
 from dnsops.plan import RRset
@@ -174,6 +174,7 @@ def _patch(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
     monkeypatch.setattr(target_health, "checks_of", lambda server, hostname: [str(server.pk)])
     monkeypatch.setattr(target_health, "probe", probe)
     monkeypatch.setattr(target_health, "TargetProbe", Probing)
+    monkeypatch.setattr(countdown, "uptime", lambda: None)  # time passes by changing rows
     monkeypatch.setattr(tasks, "nudge", nudge)
     monkeypatch.setattr(live, "bump_and_publish", lambda **_: 1)
     monkeypatch.setattr(pools_services, "ask_now", lambda keys: None)
