@@ -222,7 +222,7 @@ def _udp(question: Question, deadline: float) -> Answer | None:
 def _tcp(question: Question, deadline: float) -> Answer | None:
     left = max(deadline - time.monotonic(), 0.001)
     try:
-        with socket.create_connection((question.endpoint.address, question.endpoint.port), timeout=left) as tcp:
+        with connect_tcp(question.endpoint, timeout_s=left) as tcp:
             tcp.sendall(struct.pack("!H", len(question.wire)) + question.wire)
             return question.parse(receive_tcp(tcp, deadline))
     except TimeoutError:
@@ -231,24 +231,33 @@ def _tcp(question: Question, deadline: float) -> Answer | None:
         return question.error(_said(error))
 
 
+def connect_tcp(endpoint: Endpoint, *, timeout_s: float) -> socket.socket:
+    """Connect. Raises TimeoutError, OSError. An address needs no resolver, which ``create_connection`` would ask."""
+    tcp = socket.socket(socket.AF_INET6 if ":" in endpoint.address else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        tcp.settimeout(timeout_s)
+        tcp.connect((endpoint.address, endpoint.port))
+    except OSError:
+        tcp.close()
+        raise
+    return tcp
+
+
 def receive_tcp(tcp: socket.socket, deadline: float) -> bytes:
     """Read one message with its length in front (RFC 1035 4.2.2). Raises TimeoutError, EOFError, OSError."""
-    (length,) = struct.unpack("!H", _exactly(tcp, 2, deadline))
-    return _exactly(tcp, length, deadline)
-
-
-def _exactly(tcp: socket.socket, count: int, deadline: float) -> bytes:
-    received = b""
-    while len(received) < count:
+    received, wanted = b"", 2
+    while len(received) < wanted:
         left = deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError("no answer in time")
         tcp.settimeout(left)
-        part = tcp.recv(count - len(received))
+        part = tcp.recv(65537 - len(received))
         if not part:
             raise EOFError("closed without an answer")
         received += part
-    return received
+        if len(received) >= 2:
+            wanted = 2 + struct.unpack_from("!H", received)[0]
+    return received[2:wanted]
 
 
 async def ask_async(endpoint: Endpoint, name: str, *, timeout_s: float) -> Answer:

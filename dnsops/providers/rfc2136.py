@@ -17,7 +17,7 @@ import dns.rcode
 import dns.tsig
 from dns.rcode import Rcode
 
-from dnsops.asking import ask, receive_tcp
+from dnsops.asking import ask, connect_tcp, receive_tcp
 from dnsops.checkpoints import checkpoint
 from dnsops.plan import Answer, Change
 from dnsops.providers import sentences
@@ -210,7 +210,7 @@ class Rfc2136:
         if left <= 0:
             return Reply(OutcomeKind.UNREACHABLE, problem="no time was left to send it")
         try:
-            tcp = socket.create_connection((self._writer.address, self._writer.port), timeout=left)
+            tcp = connect_tcp(self._writer, timeout_s=left)
         except OSError as error:
             return Reply(OutcomeKind.UNREACHABLE, problem=_network_problem(error))
         with tcp:
