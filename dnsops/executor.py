@@ -15,6 +15,7 @@ from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from a365admin.audit.context import Acting, act_as
+from a365admin.giving_way import giving_way, go_first, that_was_it
 from dnsops import asking, countdown, resolving, target_health, verify
 from dnsops.by_hand import ByHand
 from dnsops.checkpoints import CHECKPOINTS, checkpoint
@@ -41,6 +42,15 @@ def run(operation_id: UUID | str, *, owner: str) -> datetime | None:
     Does nothing where somebody else works on it or it has ended. Never raises for what DNS, network or probes do; a
     lost database is logged, and the operation is taken up again when its lease has ended.
     """
+    go_first()
+    try:
+        with giving_way():
+            return _run(operation_id, owner)
+    finally:
+        that_was_it()
+
+
+def _run(operation_id: UUID | str, owner: str) -> datetime | None:
     checkpoint("before_claim")
     try:
         execution = _take(operation_id, owner)
@@ -119,6 +129,7 @@ class Execution(ByHand):
                     return again_at
             else:
                 self._change()
+            that_was_it()
             if self.seen() is not Seen.NEW:
                 self.end()
                 return None

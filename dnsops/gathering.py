@@ -253,7 +253,7 @@ class _Gathering:
         checks = target_health.checks_of(self.aims[to], self.hostname)
         self.probed = to
         self.probing = target_health.TargetProbe(
-            checks, timeout_s=self.conf.probe_timeout_s, good_for_s=self.good_for_s
+            checks, timeout_s=self.conf.probe_timeout_s, good_for_s=self.good_for_s, beside=True
         )
 
     def _safety_facts(self, plan: Plan, active: FailoverOperation | None) -> SafetyFacts:

@@ -59,13 +59,16 @@ class TargetProbe:
 
     UCC ports are always asked. Of web services and certificates (a TLS handshake each) a good result not older than
     ``good_for_s`` is used again, with its age: between the preview and the click that is the same knowledge.
-    ``close()`` it where its answers are not wanted.
+    ``beside``: what takes a conversation is asked in another thread. ``close()`` it where no answers are wanted.
     """
 
-    def __init__(self, checks: Sequence[Check], *, timeout_s: float, good_for_s: float = 0.0) -> None:
+    def __init__(
+        self, checks: Sequence[Check], *, timeout_s: float, good_for_s: float = 0.0, beside: bool = False
+    ) -> None:
         self._checks = checks
         self._again = {check: kept for check in checks if (kept := _still_good(check, good_for_s)) is not None}
-        self._probing = pools_services.Probing([check for check in checks if check not in self._again], timeout_s)
+        asked = [check for check in checks if check not in self._again]
+        self._probing = pools_services.Probing(asked, timeout_s, beside=beside)
         self.close = self._probing.close
 
     def each(self) -> list[TargetCheck]:

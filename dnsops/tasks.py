@@ -11,6 +11,7 @@ from celery import shared_task
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
+from a365admin.giving_way import giving_way
 from dnsops import claims, executor, site_driver, warming
 from dnsops.breakglass import importing, keeping
 from dnsops.move_models import SiteMoveMember
@@ -63,12 +64,13 @@ def sweep_operations() -> None:
     Then what else has to be looked after: the break-glass journal, and the bundle.
     """
     live.mark_alive("operations")
-    for operation_id in claims.due(timezone.now(), pending_for_s=NUDGE_PENDING_AFTER_S):
-        nudge(operation_id)
-    for move_id in site_driver.due_moves(timezone.now()):
-        nudge_move(move_id)
-    importing.take_in_new()
-    keeping.keep_fresh()
+    with giving_way():
+        for operation_id in claims.due(timezone.now(), pending_for_s=NUDGE_PENDING_AFTER_S):
+            nudge(operation_id)
+        for move_id in site_driver.due_moves(timezone.now()):
+            nudge_move(move_id)
+        importing.take_in_new()
+        keeping.keep_fresh()
 
 
 def nudge_move(move_id: str) -> bool:

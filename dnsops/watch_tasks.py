@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from celery import shared_task
 
+from a365admin.giving_way import giving_way
 from dnsops import drifting, following, readying
 
 _busy: dict[str, threading.Lock] = {"drift": threading.Lock(), "follow": threading.Lock(), "ready": threading.Lock()}
@@ -16,7 +17,8 @@ def _one_at_a_time(what: str, work: Callable[[], object]) -> None:
     """Do it unless this process is at it already: watching must not take the threads that carry operations out."""
     if _busy[what].acquire(blocking=False):
         try:
-            work()
+            with giving_way():
+                work()
         finally:
             _busy[what].release()
 

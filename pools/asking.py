@@ -21,19 +21,23 @@ _talkers = ThreadPoolExecutor(max_workers=16, thread_name_prefix="probing")
 class Probing:
     """Checks that are being asked, all at once. Between the start and ``results()`` the caller may do other things.
 
-    What needs a conversation is asked in another thread; UCC ports are not: the thread and the caller would hold each
-    other up. ``close()`` it where its results are not wanted. Not inside an event loop.
+    UCC ports are asked without a thread: it and the caller would hold each other up. What needs a conversation is asked
+    in another thread with ``beside``, else in ``results()``. ``close()`` it where its results are not wanted. Not
+    inside an event loop.
     """
 
-    def __init__(self, checks: Sequence[Check], timeout_s: float = 3.0) -> None:
-        talks = [check for check in checks if check.kind not in KNOCKS]
-        self._talking = _talkers.submit(_talk, talks, timeout_s) if talks else None
+    def __init__(self, checks: Sequence[Check], timeout_s: float = 3.0, *, beside: bool = False) -> None:
+        self._talks = [check for check in checks if check.kind not in KNOCKS]
+        self._timeout_s = timeout_s
+        self._talking = _talkers.submit(_talk, self._talks, timeout_s) if self._talks and beside else None
         self._knocking = Knocking((check for check in checks if check.kind in KNOCKS), timeout_s)
 
     def results(self) -> dict[str, ProbeResult]:
         """Return a result for each key, within the timeout."""
-        found = self._knocking.results()
-        return found | self._talking.result() if self._talking else found
+        if self._talking is not None:
+            return self._knocking.results() | self._talking.result()
+        said = _talk(self._talks, self._timeout_s) if self._talks else {}
+        return self._knocking.results() | said
 
     def close(self) -> None:
         """Drop what is still under way."""

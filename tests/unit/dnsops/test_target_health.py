@@ -32,7 +32,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, bool]]:
     works = {"ucc": True, "web": True, "cert": True}
 
     class Probing:
-        def __init__(self, checks: Sequence[Check], timeout_s: float) -> None:
+        def __init__(self, checks: Sequence[Check], timeout_s: float, *, beside: bool) -> None:
             ASKED.append([check.kind.value for check in checks])
             self.checks = checks
 
@@ -124,7 +124,7 @@ def test_a_probe_without_patience_for_old_results_asks_everything(
 
 def test_what_was_not_answered_is_not_known(hostname: DedicatedHostname, monkeypatch: pytest.MonkeyPatch) -> None:
     nothing = SimpleNamespace(results=dict, close=lambda: None)
-    monkeypatch.setattr(pools_services, "Probing", lambda checks, timeout_s: nothing)
+    monkeypatch.setattr(pools_services, "Probing", lambda checks, timeout_s, *, beside: nothing)
     found = target_health.probe(checks(hostname), timeout_s=1)
     assert {check.ok for check in found} == {None}
     assert target_health.problem_of(found).endswith("not answered in time.")
