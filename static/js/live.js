@@ -137,8 +137,15 @@
     if (moved.length > 5) A.say(moved.length + " hostnames changed their state.");
     else moved.forEach(announce);
     if (list && list.dataset.filtered) refetchList();
-    window.htmx.trigger(body, "a365:rows");
+    tell("a365:rows");
     if (any) { counts(); ages(); }
+  }
+  // Whoever fetches anew at this does so at most every two seconds, and what came meanwhile would be lost: say it again.
+  const ECHO_MS = 2100, echoes = {};
+  function tell(news) {
+    window.htmx.trigger(body, news);
+    window.clearTimeout(echoes[news]);
+    echoes[news] = window.setTimeout(() => window.htmx.trigger(body, news), ECHO_MS);
   }
   function hash(row) { return row.dataset.v + "|" + row.dataset.state + "|" + row.dataset.section + "|" + row.dataset.say; }
   function place(row, old) {
@@ -232,7 +239,7 @@
     for (const [at, limit] of Object.values(freshness.ids)) if (now - at > limit) old += 1;
     // What is shown in other words than rows (helpdesk, a wall screen, a server) is fetched anew when something goes stale.
     if (oldOnes !== null && old !== oldOnes) {
-      window.htmx.trigger(body, "a365:rows");
+      tell("a365:rows");
       const list = document.getElementById("list");
       if (list && list.dataset.filtered) refetchList();
     }
@@ -259,7 +266,7 @@
       const page = document.querySelector('[data-op="' + id + '"]');
       if (page && page.dataset.mark !== mark) window.htmx.trigger(body, "a365:op-" + id);
     }
-    window.htmx.trigger(body, "a365:operations");
+    tell("a365:operations");
   }
   // News that came while the page was being fetched went to the element that the swap took away: ask once more.
   function missed() {
