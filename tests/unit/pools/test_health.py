@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
 from itertools import product
 
 import pytest
@@ -35,6 +36,12 @@ def walk(state: CheckHealth, *seen: Health, policy: Policy = POLICY) -> tuple[Ch
 
 def settled(health: Health) -> CheckHealth:
     return CheckHealth(health, 0, health)
+
+
+def test_a_check_begins_as_unknown_with_nothing_counted_and_nobody_changes_a_policy_afterwards() -> None:
+    assert CheckHealth() == settled(UNKNOWN)
+    with pytest.raises(FrozenInstanceError):
+        POLICY.fall = 1  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(
