@@ -20,9 +20,9 @@ from a365admin.lab.config import DnsServerConfig
 from a365admin.lab.dnsanswer import UDP_PAYLOAD, answer_query
 from a365admin.lab.dnstsig import Unverified, answer_unverified, read_signed
 from a365admin.lab.dnsupdate import UpdateResult, apply_update
-from a365admin.lab.errors import LabError
 from a365admin.lab.estate import RECORD_TTL_S
 from a365admin.lab.faults import DnsFault
+from a365admin.lab.listening import Listening
 from a365admin.lab.zone import copy_zone, remove_name, save_zone, serial_of, set_record
 
 log = logging.getLogger(__name__)
@@ -55,8 +55,7 @@ class DnsServer:
         self._writable = writable
         self._zone_file = zone_file
         self._on_change = on_change
-        self._udp: asyncio.DatagramTransport | None = None
-        self._tcp: asyncio.Server | None = None
+        self._listening = Listening(f"The demo's DNS server {config.name}", config.address, config.port)
         self._connections: set[asyncio.StreamWriter] = set()
 
     @property
@@ -73,15 +72,9 @@ class DnsServer:
 
     async def stop(self) -> None:
         """Close everything at once."""
-        if self._udp is not None:
-            self._udp.abort()
-            self._udp = None
-        if self._tcp is not None:
-            self._tcp.close()
-            self._tcp = None
         for writer in list(self._connections):
             writer.transport.abort()
-        await asyncio.sleep(0)  # the loop closes the sockets in its next round
+        await self._listening.close()
 
     async def set_faults(self, faults: AbstractSet[DnsFault]) -> None:
         """Have exactly these faults from now on."""
@@ -168,17 +161,7 @@ class DnsServer:
         return name in self._writable and rdtype in WRITABLE_TYPES
 
     async def _listen(self) -> None:
-        loop = asyncio.get_running_loop()
-        where = (self.config.address, self.config.port)
-        try:
-            self._udp, _protocol = await loop.create_datagram_endpoint(lambda: _Udp(self), local_addr=where)
-            self._tcp = await asyncio.start_server(self._serve_tcp, *where, reuse_address=True)
-        except OSError as error:
-            await self.stop()
-            raise LabError(
-                f"The demo's DNS server {self.config.name} cannot listen on {where[0]} port {where[1]}: "
-                f"{error.strerror}. Is the demo running already? If not, remove lab.json and start again."
-            ) from error
+        await self._listening.open(lambda: _Udp(self), self._serve_tcp)
 
     async def _serve_tcp(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._connections) >= MAX_TCP_CONNECTIONS or DnsFault.DOWN in self.faults:

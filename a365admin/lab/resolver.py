@@ -22,8 +22,8 @@ from dns.rdatatype import RdataType
 
 from a365admin.lab.config import DnsServerConfig, ResolverConfig
 from a365admin.lab.dnsanswer import UDP_PAYLOAD
-from a365admin.lab.errors import LabError
 from a365admin.lab.faults import ResolverFault
+from a365admin.lab.listening import Listening
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +48,7 @@ class Resolver:
         self._upstream = tuple(upstream)
         self._clock = clock
         self._kept: dict[Key, tuple[dns.message.Message, float, float]] = {}
-        self._udp: asyncio.DatagramTransport | None = None
-        self._tcp: asyncio.Server | None = None
+        self._listening = Listening(f"The demo's resolver {config.name}", config.address, config.port)
         self._asking: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -59,16 +58,10 @@ class Resolver:
 
     async def stop(self) -> None:
         """Close everything, and forget what was kept."""
-        if self._udp is not None:
-            self._udp.abort()
-            self._udp = None
-        if self._tcp is not None:
-            self._tcp.close()
-            self._tcp = None
         for task in list(self._asking):
             task.cancel()
         self._kept.clear()
-        await asyncio.sleep(0)  # the loop closes the sockets in its next round
+        await self._listening.close()
 
     async def set_faults(self, faults: AbstractSet[ResolverFault]) -> None:
         """Have exactly these faults from now on."""
@@ -162,17 +155,7 @@ class Resolver:
         return aged
 
     async def _listen(self) -> None:
-        loop = asyncio.get_running_loop()
-        where = (self.config.address, self.config.port)
-        try:
-            self._udp, _protocol = await loop.create_datagram_endpoint(lambda: _Udp(self), local_addr=where)
-            self._tcp = await asyncio.start_server(self._serve_tcp, *where, reuse_address=True)
-        except OSError as error:
-            await self.stop()
-            raise LabError(
-                f"The demo's resolver {self.config.name} cannot listen on {where[0]} port {where[1]}: "
-                f"{error.strerror}. Is the demo running already? If not, remove lab.json and start again."
-            ) from error
+        await self._listening.open(lambda: _Udp(self), self._serve_tcp)
 
     def take(self, wire: bytes, reply: Callable[[bytes], None]) -> None:
         """Answer in a task of its own: a slow server behind it does not hold up other questions."""
