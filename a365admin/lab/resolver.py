@@ -48,6 +48,7 @@ class Resolver:
         self._upstream = tuple(upstream)
         self._clock = clock
         self._kept: dict[Key, tuple[dns.message.Message, float, float]] = {}
+        self._forgot = 0
         self._listening = Listening(f"The demo's resolver {config.name}", config.address, config.port)
         self._asking: set[asyncio.Task[None]] = set()
 
@@ -60,7 +61,7 @@ class Resolver:
         """Close everything, and forget what was kept."""
         for task in list(self._asking):
             task.cancel()
-        self._kept.clear()
+        self.forget()
         await self._listening.close()
 
     async def set_faults(self, faults: AbstractSet[ResolverFault]) -> None:
@@ -73,8 +74,9 @@ class Resolver:
             await self._listen()
 
     def forget(self) -> None:
-        """Clear the cache, as an administrator does with a resolver that is late."""
+        """Clear the cache, as an administrator does with a resolver that is late; what is being asked is not kept."""
         self._kept.clear()
+        self._forgot += 1
 
     def knows(self, name: dns.name.Name) -> tuple[str, int] | None:
         """What it keeps about a name, and for how many seconds more; None where it keeps nothing."""
@@ -111,6 +113,7 @@ class Resolver:
         kept = self._from_cache(key)
         if kept is not None:
             return kept
+        forgot = self._forgot
         for server in self._upstream:
             query = dns.message.make_query(key[0], key[1], flags=0)
             try:
@@ -120,7 +123,8 @@ class Resolver:
             except (dns.exception.DNSException, OSError):
                 continue
             if found.rcode() in {dns.rcode.NOERROR, dns.rcode.NXDOMAIN}:
-                self._keep(key, found)
+                if forgot == self._forgot:
+                    self._keep(key, found)
                 return found
         failed = dns.message.Message()
         failed.set_rcode(dns.rcode.SERVFAIL)
