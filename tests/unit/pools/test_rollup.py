@@ -289,6 +289,45 @@ def test_a_standby_in_maintenance_is_not_ready_and_nobodys_fault() -> None:
     assert found.standby_phrase == "in maintenance; web refused"
 
 
+def resting(target: ServerFacts, why: str = "patches") -> ServerFacts:
+    return replace(target, in_maintenance=True, maintenance=why)
+
+
+@pytest.mark.parametrize(
+    ("why", "said"), [("patches", "SRV1 is in maintenance (patches)"), ("", "SRV1 is in maintenance")]
+)
+def test_what_is_wrong_on_a_server_in_maintenance_is_planned_and_its_reason_is_told(why: str, said: str) -> None:
+    found = verdict(resting(server(1, REFUSED, REFUSED), why), server(2))
+    assert (found.health, found.planned, found.maintenance) == (Health.DOWN, True, said)
+    assert not verdict(server(1, REFUSED, REFUSED), resting(server(2))).planned
+
+
+def test_what_is_not_known_of_a_server_in_maintenance_is_nobodys_plan() -> None:
+    found = verdict(resting(server(1, NEW, NEW, web=NEW, cert=NEW)), server(2))
+    assert (found.health, found.planned) == (Health.UNKNOWN, False)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_both_running_while_either_is_in_maintenance_is_planned(number: int) -> None:
+    targets = [server(n, warm=False) for n in (1, 2)]
+    targets[number - 1] = resting(targets[number - 1])
+    found = verdict(*targets)
+    assert (found.situation, found.planned) == (Situation.BOTH_ACTIVE, True)
+    assert not verdict(server(1, warm=False), server(2, warm=False)).planned
+
+
+def test_the_standby_is_the_first_that_is_not_in_maintenance() -> None:
+    assert verdict(server(1), resting(server(2)), server(3)).standby_server_id == 3
+    assert verdict(server(1), server(2), resting(server(3))).standby_server_id == 2
+    assert verdict(server(1), resting(server(2)), resting(server(3))).standby_server_id == 2
+
+
+def test_on_the_standby_a_primary_that_is_not_ready_is_not_offered() -> None:
+    found = verdict(resting(server(1)), server(2), dns=ON_2)
+    assert (found.situation, "fail back" in found.phrase) == (Situation.ON_STANDBY, False)
+    assert "fail back" in verdict(dns=ON_2).phrase
+
+
 def test_a_standby_that_is_not_known_is_not_ready() -> None:
     found = verdict(server(1), server(2, NEW, UP))
     assert (found.health, found.standby_ready, found.standby_phrase) == (Health.UP, False, "not checked yet")
