@@ -25,6 +25,7 @@ class NavItem:
     url: str
     icon: str
     current: bool
+    rare: bool = False
 
 
 _NAV = (
@@ -39,6 +40,10 @@ _NAV = (
     ("Estate", "pools:estate", "sitemap", Capability.EDIT_ESTATE),
     ("People", "accounts:people", "users", Capability.MANAGE_USERS),
 )
+# What fits beside the tools on a laptop's screen; with more entries than that, the rarer ones go into the menu "More".
+_ROOM = 7
+_RARE = frozenset({"Clients", "Certificates", "Estate", "People"})
+_BELOW_OVERVIEW = ("/hostnames/", "/pools/", "/front-end-pools/", "/sites/", "/servers/", "/virtual-services/")
 _LAB = ("Break things", "lab:page", "flask", Capability.BREAK_LAB)
 
 
@@ -82,20 +87,35 @@ class Frame:
         """The reader's role, in words."""
         return str(self._user.get_role_display()) if self.signed_in else ""
 
-    @property
-    def nav(self) -> list[NavItem]:
+    @cached_property
+    def _entries(self) -> list[NavItem]:
         """The main navigation, without what the reader may not see."""
         entries = (*_NAV, _LAB) if settings.LAB_CONFIG else _NAV
         items = []
         for label, name, icon, capability in entries:
             url = url_or_none(name) if may(self._user, capability) else None
             if url:
-                items.append(NavItem(label, url, icon, self._is_current(url)))
+                items.append(NavItem(label, url, icon, self._is_current(url), rare=label in _RARE))
         return items
+
+    @property
+    def nav(self) -> list[NavItem]:
+        """What always stands in the bar."""
+        return [item for item in self._entries if item not in self.nav_more]
+
+    @cached_property
+    def nav_more(self) -> list[NavItem]:
+        """What is behind "More"; nothing, where everything fits."""
+        return [item for item in self._entries if item.rare] if len(self._entries) > _ROOM else []
+
+    @property
+    def nav_more_current(self) -> NavItem | None:
+        """The entry behind "More" whose page this is."""
+        return next((item for item in self.nav_more if item.current), None)
 
     def _is_current(self, url: str) -> bool:
         path = self._request.path
-        return path == url or (url == "/" and path.startswith("/hostnames/")) or (url != "/" and path.startswith(url))
+        return path == url or path.startswith(_BELOW_OVERVIEW if url == "/" else url)
 
     @property
     def profile_url(self) -> str | None:

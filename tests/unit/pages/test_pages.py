@@ -58,6 +58,24 @@ def test_navigation_shows_what_the_role_may_see(
     assert not any(f"<span>{label}</span>" in page for label in hidden)
 
 
+def test_rarer_pages_are_behind_more_only_where_the_bar_would_be_full(sign_in: SignIn) -> None:
+    helpdesk = said(sign_in(Role.HELPDESK), reverse("pools:helpdesk"))
+    assert "nav-more" not in helpdesk
+    assert "<span>Certificates</span>" in helpdesk
+    bar, more = said(sign_in(Role.ADMINISTRATOR), reverse("pools:certificates")).split('id="nav-more"')
+    assert "<span>Audit log</span>" in bar
+    assert "<span>Certificates</span>" not in bar
+    more = more.split("</details>")[0]
+    assert "Certificates" in more.split("</summary>")[0], "the bar says where the reader is"
+    assert [f"<span>{label}</span>" in more for label in ("Clients", "Certificates", "Estate", "People")] == [True] * 4
+
+
+def test_the_overview_is_marked_on_the_pages_below_it(sign_in: SignIn) -> None:
+    server = watched().targets.get(order=1).server
+    page = said(sign_in(Role.HELPDESK), reverse("pools:server", args=[server.name]))
+    assert page.split('aria-current="page"')[1].split("</a>")[0].endswith("<span>Overview</span>")
+
+
 def test_a_hostname_page_shows_each_answer_each_port_and_what_to_enter(sign_in: SignIn) -> None:
     hostname = watched(health="down", phrase="UCC 6001 refused")
     server = hostname.targets.get(order=1).server
