@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import Prefetch, Q, QuerySet, prefetch_related_objects
 from django.utils import timezone
 
 from dnsops.lifecycle import ACTIVE, OperationKind, OperationState, StepKind, StepState
@@ -189,12 +189,17 @@ def find_operations() -> QuerySet[FailoverOperation]:
     ).prefetch_related(Prefetch("steps", OperationStep.objects.order_by("order")))
 
 
+def _state_words(operation: FailoverOperation, rows: Sequence[MatrixRow]) -> tuple[str, str]:
+    """The words for how an operation stands, on its page and in every list: the same."""
+    return LAGGING if only_lagging(operation, rows) else STATE_WORDS[operation.state]
+
+
 def operation_page(operation: FailoverOperation) -> OperationPage:
     """Turn an operation and its prefetched steps into what its page shows."""
     steps = list(operation.steps.all())
     by_kind = {step.kind: step for step in steps}
     rows = matrix(operation, by_kind)
-    word, status = LAGGING if only_lagging(operation, rows) else STATE_WORDS[operation.state]
+    word, status = _state_words(operation, rows)
     wait = by_kind.get(StepKind.WAIT_TTL.value)
     write = by_kind.get(StepKind.WRITE.value)
     return OperationPage(
@@ -310,9 +315,18 @@ class OperationLine:
     status: str
 
 
-def operation_line(operation: FailoverOperation) -> OperationLine:
-    """Give an operation the words for its line."""
-    word, status = STATE_WORDS[operation.state]
+def operation_lines(operations: Sequence[FailoverOperation]) -> list[OperationLine]:
+    """Give operations the words for their lines. Only what is incomplete has its steps read: they say who is behind."""
+    incomplete = [operation for operation in operations if operation.state == OperationState.INCOMPLETE]
+    prefetch_related_objects(incomplete, "steps")
+    return [_operation_line(operation) for operation in operations]
+
+
+def _operation_line(operation: FailoverOperation) -> OperationLine:
+    rows: list[MatrixRow] = []
+    if operation.state == OperationState.INCOMPLETE:
+        rows = matrix(operation, {step.kind: step for step in operation.steps.all()})
+    word, status = _state_words(operation, rows)
     return OperationLine(operation, KIND_NOUN[operation.kind], word, status)
 
 

@@ -171,7 +171,7 @@ def operations(request: HttpRequest) -> HttpResponse:
     ]
     context = {
         "paged": paged,
-        "lines": [pages.operation_line(op) for op in paged],
+        "lines": pages.operation_lines(list(paged)),
         "show": show,
         "q": query,
         "choices": choices,
