@@ -143,12 +143,15 @@ class MovePage:
         return f"{self.moved} of {self.total} hostnames have the new answer."
 
 
+_WRONG = frozenset({"down", "degraded", "unknown"})  # comes first: nobody finds one in two hundred
+
+
 def move_page(move: SiteMove) -> MovePage:
     """Gather a move's page, in three queries however many hostnames there are."""
     members = list(
         move.members.select_related("operation", "hostname").prefetch_related("operation__steps").order_by("order")
     )
-    lines = [_line(member) for member in members]
+    lines = sorted((_line(member) for member in members), key=lambda line: line.status not in _WRONG)
     counts = Counter((line.word, line.status) for line in lines)
     word, status = MOVE_WORDS[move.state]
     if move.state == MoveState.ENDED and any(line.status != "up" for line in lines):

@@ -12,7 +12,8 @@ from django.urls import reverse
 
 from a365admin.accounts.models import Role
 from dnsops import gathering, move_pages
-from dnsops.models import SiteMove
+from dnsops.lifecycle import OperationState
+from dnsops.models import FailoverOperation, SiteMove
 from dnsops.move_models import MoveState
 from pools.models import FailoverTarget
 from tests.unit.dnsops.sites import NAMES, Sites, build_sites, set_health
@@ -113,6 +114,16 @@ def test_the_end_is_told_with_counts_and_the_way_back(sign_in: SignIn, sites: Si
     assert "All 4 hostnames have moved." in page
     assert "after the click" in page
     assert "direction=back" in page
+
+
+def test_what_went_wrong_comes_first(sites: Sites) -> None:
+    move = sites.finish(sites.request())
+    last = move.members.order_by("-order").first()
+    assert last is not None
+    FailoverOperation.objects.filter(pk=last.operation_id).update(state=OperationState.FAILED)
+    lines = move_pages.move_page(move).lines
+    assert [lines[0].member.pk, lines[0].status] == [last.pk, "down"]
+    assert [line.member.order for line in lines[1:]] == sorted(line.member.order for line in lines[1:])
 
 
 def test_the_number_of_queries_of_a_moves_page_does_not_grow(sites: Sites, django_assert_num_queries: Any) -> None:
