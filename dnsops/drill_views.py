@@ -117,4 +117,5 @@ def of_hostname(request: HttpRequest, fqdn: str) -> HttpResponse:
 @require(Capability.VIEW)
 def summary(request: HttpRequest) -> HttpResponse:
     """Fragment for the overview: how many hostnames have not been rehearsed for too long."""
-    return render(request, "dnsops/drills/summary.html", {"overdue": drill_pages.overdue()})
+    context = {"overdue": drill_pages.overdue(), "any": DedicatedHostname.objects.exists()}
+    return render(request, "dnsops/drills/summary.html", context)

@@ -255,6 +255,11 @@ def test_who_may_not_fail_over_may_only_read(world: World, sees: list[str]) -> N
     assert helpdesk.get(drill.get_absolute_url()).status_code == 200
 
 
+@pytest.mark.django_db
+def test_an_empty_estate_does_not_claim_to_be_rehearsed() -> None:
+    assert browser(Role.HELPDESK).get(reverse("dnsops:drills-summary")).content.decode().strip() == ""
+
+
 def test_hostname_and_overview_say_when_it_was_last_rehearsed(world: World, sees: list[str]) -> None:
     helpdesk = browser(Role.HELPDESK)
     fragment, summary = reverse("dnsops:drills-of-hostname", args=[FQDN]), reverse("dnsops:drills-summary")
