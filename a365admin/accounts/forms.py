@@ -11,7 +11,7 @@ from django.contrib.auth import forms as auth_forms
 
 from a365admin.accounts.formstyle import StyledForm
 from a365admin.accounts.models import Role, User
-from a365admin.accounts.permissions import ROLE_CAPABILITIES
+from a365admin.accounts.permissions import ROLE_CAPABILITIES, Capability
 
 if TYPE_CHECKING:
     _PersonModelForm = forms.ModelForm[User]
@@ -22,7 +22,7 @@ else:
 def role_choices() -> list[tuple[str, str]]:
     """Each role with what it may do, in words."""
     return [
-        (role.value, f"{role.label}: may {', '.join(sorted(c.value for c in ROLE_CAPABILITIES[role]))}")
+        (role.value, f"{role.label}: may {', '.join(c.value for c in Capability if c in ROLE_CAPABILITIES[role])}")
         for role in Role
     ]
 
