@@ -120,7 +120,8 @@ def test_what_went_wrong_comes_first(sites: Sites) -> None:
     move = sites.finish(sites.request())
     last = move.members.order_by("-order").first()
     assert last is not None
-    FailoverOperation.objects.filter(pk=last.operation_id).update(state=OperationState.FAILED)
+    assert last.operation is not None
+    FailoverOperation.objects.filter(pk=last.operation.pk).update(state=OperationState.FAILED)
     lines = move_pages.move_page(move).lines
     assert [lines[0].member.pk, lines[0].status] == [last.pk, "down"]
     assert [line.member.order for line in lines[1:]] == sorted(line.member.order for line in lines[1:])

@@ -72,6 +72,7 @@ def test_rarer_pages_are_behind_more_only_where_the_bar_would_be_full(sign_in: S
 
 def test_the_overview_is_marked_on_the_pages_below_it(sign_in: SignIn) -> None:
     server = watched().targets.get(order=1).server
+    assert server is not None
     page = said(sign_in(Role.HELPDESK), reverse("pools:server", args=[server.name]))
     assert page.split('aria-current="page"')[1].split("</a>")[0].endswith("<span>Overview</span>")
 
