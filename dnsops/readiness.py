@@ -72,11 +72,12 @@ _WORST = {Ready.BAD: 0, Ready.UNKNOWN: 1, Ready.WARN: 2, Ready.OK: 3}
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One question and its answer."""
+    """One question and its answer. ``short``: a few words for the overview, where the question's own are not true."""
 
     question: Question
     level: Ready
     sentence: str
+    short: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,7 @@ def summary(lines: Sequence[Line]) -> str:
         Question.RECORD: "the record is not as declared",
         Question.AGREE: "DNS servers disagree",
     }
-    return next((phrases[line.question] for line in own if line.question in phrases), "")
+    return next((words for line in own if (words := line.short or phrases.get(line.question, ""))), "")
 
 
 def _line(finding: Finding) -> Line:
@@ -163,7 +164,8 @@ def _plan(facts: ReadinessFacts) -> list[Line]:
 
 def _writer(facts: ReadinessFacts) -> Line:
     if not facts.writer:
-        return Line(Question.WRITER, Ready.BAD, "No writer is entered: say which name server takes changes.")
+        sentence = "No writer is entered: say which name server takes changes."
+        return Line(Question.WRITER, Ready.BAD, sentence, short="no DNS writer is entered")
     said = next((answer for answer in facts.answers if answer.server == facts.writer), None)
     if said is not None and said.answered:
         return Line(Question.WRITER, Ready.OK, f"{facts.writer} answers.")

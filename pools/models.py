@@ -486,5 +486,5 @@ class FailoverTarget(models.Model):
             return ""
         return (
             f"{self.aim} is already the primary of {other.hostname}. If that is meant, tick "
-            "“its primary may be another hostname's primary too” on one of the two."
+            "“its primary may be another hostname's primary too” on one of the two (in a file: shares_primary)."
         )

@@ -139,3 +139,7 @@ def test_yes_is_said_only_where_every_line_is_fine(
     if not (key and permission):
         assert overall(lines) is not Ready.OK
     assert all(line.sentence for line in lines)
+
+
+def test_where_no_writer_is_entered_nobody_is_said_not_to_answer() -> None:
+    assert words(writer="") == "no DNS writer is entered"
