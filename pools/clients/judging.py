@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from pools.clients.values import ASKS_UCC, ASKS_URLS, ClientKind, Hostname, UccPlace, hostnames_of_ucc
 
+NAMED_AT_MOST = 3
 SHOWN = 80
 
 
@@ -267,6 +268,11 @@ def _values(kind: ClientKind, part: str, expected: tuple[Hostname, ...]) -> tupl
 def _enter(values: tuple[str, ...]) -> str:
     if not values:
         return "Which hostname is right cannot be told: enter the client’s UCC name in the inventory."
+    if len(values) > NAMED_AT_MOST:
+        named = ", ".join(values[:NAMED_AT_MOST])
+        return (
+            f"Enter the one that serves this place of the {len(values)} that are possible ({named}, …) in place of it."
+        )
     return f"Enter {' or '.join(values)} in place of it."
 
 

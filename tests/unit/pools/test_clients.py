@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, strategies as st
 
@@ -131,6 +133,12 @@ class TestWhatIsWrong:
     def test_two_values_that_may_both_be_right_are_both_told(self) -> None:
         (one,) = judge(Installed(ClientKind.SNAPPER, "PC-1", "old.x", "Both"), REGISTER).findings
         assert one.fix == "Enter a365web1.x or a365web2.x in place of it."
+
+    def test_of_many_values_that_may_be_right_a_few_are_named(self) -> None:
+        many = [replace(WEB1, fqdn=f"desk{number}.x") for number in range(40)]
+        (one,) = judge(Installed(ClientKind.WEBCHAT_PLUS, "PC-1", "srv1.x"), Register(many, SERVERS, [])).findings
+        assert one.fix.startswith("Enter the one that serves this place of the 40 that are possible (desk0.x, desk1.x,")
+        assert one.fix.count("desk") == 3
 
     def test_a_ucc_in_no_pool_with_a_hostname_has_nothing_to_enter(self) -> None:
         assert (Fault.NO_HOSTNAME, "") in found(ClientKind.SNAPPER, "a365web1.x", "Alone")
