@@ -11,6 +11,7 @@ from celery import shared_task
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
+from a365admin import sqlite
 from a365admin.giving_way import giving_way
 from dnsops import claims, executor, site_driver, warming
 from dnsops.breakglass import importing, keeping
@@ -71,6 +72,7 @@ def sweep_operations() -> None:
             nudge_move(move_id)
         importing.take_in_new()
         keeping.keep_fresh()
+    sqlite.checkpoint()
 
 
 def nudge_move(move_id: str) -> bool:
