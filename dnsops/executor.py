@@ -129,10 +129,10 @@ class Execution(ByHand):
                     return again_at
             else:
                 self._change()
-            that_was_it()
             if self.seen() is not Seen.NEW:
                 self.end()
                 return None
+        that_was_it()  # what is left waits for others anyway
         if not self.claim.ended(StepKind.VERIFY):
             self._verify()
         resolvers = self.claim.steps.get(StepKind.RESOLVERS)

@@ -48,11 +48,6 @@ def _talk(checks: Sequence[Check], timeout_s: float) -> dict[str, ProbeResult]:
     return asyncio.run(ask_once(checks, timeout_s, ca_file=settings.POOLS["ca_file"]))
 
 
-def probe_now(checks: Sequence[Check], timeout_s: float = 3.0) -> dict[str, ProbeResult]:
-    """Ask all of ``checks`` at once; return a result for each key within ``timeout_s``. Not inside an event loop."""
-    return Probing(checks, timeout_s).results()
-
-
 def ask_now(check_keys: Collection[str] = (), *, hostname_id: int | None = None, server_id: int | None = None) -> None:
     """Let the probes' worker ask these checks as soon as it can: by key, or all of a hostname's or of a server's.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pools.asking import Probing, ask_now, probe_now
+from pools.asking import Probing, ask_now
 from pools.estate import all_checks, estate_changed, estate_checks, estate_version
 from pools.live import why_nothing_automatic
 from pools.maintenance.writes import begin_maintenance, end_maintenance, keep_maintenance_time, move_end
@@ -25,7 +25,6 @@ __all__ = [
     "mark_hostname_dirty",
     "move_end",
     "pair_front_end_pools",
-    "probe_now",
     "record_results",
     "refresh_hostnames",
     "why_nothing_automatic",

@@ -32,7 +32,7 @@ from pools.candidates import next_for
 from pools.health import CheckKind
 from pools.models import CheckState, DedicatedHostname, Server, Site, Ucc
 from pools.next_target import NextTarget
-from pools.services import all_checks, probe_now
+from pools.services import Probing, all_checks
 from tests.integration import bind
 
 walks = pytest.mark.django_db(transaction=True)
@@ -81,7 +81,7 @@ class Estate:
 def see() -> None:
     """Ask every check of the estate once, and believe the answers at once."""
     checks = [check for check in all_checks() if check.kind is not CheckKind.BALANCER]
-    results = probe_now(checks, 3)
+    results = Probing(checks, 3).results()
     CheckState.objects.all().delete()
     for check in checks:
         result = results[check.key]

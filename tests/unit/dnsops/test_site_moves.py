@@ -17,7 +17,7 @@ from a365admin.audit.models import AuditEntry
 from dnsops import asking_many, executor, gathering, services, site_moves, together
 from dnsops.batch import Batch
 from dnsops.lifecycle import OperationKind, OperationState, StepKind
-from dnsops.models import DnsChange, FailoverOperation, NameServer, SiteMove, UpdateKey, Zone
+from dnsops.models import DnsChange, FailoverOperation, NameServer, Resolver, SiteMove, UpdateKey, Zone
 from dnsops.plan import PlanError, RRset
 from dnsops.providers.base import Outcome, OutcomeKind
 from dnsops.requesting import RequestRefused
@@ -297,6 +297,19 @@ def test_a_refusal_of_all_fails_each_and_says_that_nothing_changed(sites: Sites)
     move = sites.request(together=True)
     sites.world.dns.outcome = Outcome(OutcomeKind.DENIED, "REFUSED", "dns1 refused the change. Nothing was changed.")
     assert sites.states(sites.finish(move)) == ["failed"] * 4
+
+
+def test_all_or_nothing_follows_resolvers_while_old_answers_run_out(sites: Sites) -> None:
+    resolver = Resolver.objects.create(site=sites.amsterdam, name="rdns1", address="10.0.1.1")
+    sites.world.dns.records[str(resolver.pk)] = {}
+    move = sites.drive(sites.request(together=True))
+    operations = list(FailoverOperation.objects.filter(move_member__move=move))
+    assert len(operations) == len(NAMES)
+    for operation in operations:
+        assert executor.run(operation.pk, owner="test") is not None, "at once, and back when the wait is over"
+        states = dict(operation.steps.values_list("kind", "state"))
+        assert (states["verify"], states["wait_ttl"]) == ("done", "running")
+        assert states["resolvers"] not in {"waiting", "skipped"}
 
 
 def test_nobody_else_may_write_an_operation_of_all_or_nothing(sites: Sites) -> None:
