@@ -15,6 +15,9 @@ from tests.product import Product
 from tests.waiting import wait_until
 
 HOSTNAME = "a365web1.lab.example"
+"""The hostname that is failed over, and what is shown of it and of its primary on the demo's own page."""
+RECORD = f'[data-hostname="{HOSTNAME}"]'
+SRV1 = '[data-target="SRV1"]'
 
 
 class NameServer(Protocol):
@@ -46,12 +49,14 @@ def row_of(page: Page) -> Locator:
     return page.locator(f'[data-name="{HOSTNAME}"]').first
 
 
-def press_in_demo(product: Product, page: Page, button: str) -> None:
-    """Press one of SRV1's buttons on the demo's own page, in a tab of its own."""
+def press_in_demo(product: Product, page: Page, button: str, *, of: str = SRV1) -> None:
+    """Press a button of one thing (a selector: a server, a record) on the demo's own page, in a tab of its own."""
     demo = page.context.new_page()
     demo.goto(product.url + "/lab/")
-    with demo.expect_response(re.compile("/lab/fault")):  # a tab that is closed sooner may take the press with it
-        demo.locator('[data-target="SRV1"]').get_by_role("button", name=re.compile(button)).first.click()
+    # A tab that is closed before the answer may take the press with it.
+    with demo.expect_response(lambda answer: answer.request.method == "POST") as pressed:
+        demo.locator(of).get_by_role("button", name=re.compile(button)).first.click()
+    assert pressed.value.ok, pressed.value.text()
     demo.close()
 
 

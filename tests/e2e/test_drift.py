@@ -7,18 +7,9 @@ from collections.abc import Callable
 from playwright.sync_api import Page, expect
 
 from a365admin.lab.config import load_config
-from tests.e2e.steps import HOSTNAME, answers
+from tests.e2e.steps import HOSTNAME, RECORD, answers, press_in_demo
 from tests.product import Product
 from tests.waiting import wait_until
-
-
-def by_hand(product: Product, page: Page, button: str) -> None:
-    """Press one of the demo's buttons that change a record behind our back, in a tab of its own."""
-    demo = page.context.new_page()
-    demo.goto(product.url + "/lab/")
-    demo.locator(f'[data-hostname="{HOSTNAME}"]').get_by_role("button", name=button).click()
-    demo.wait_for_load_state()
-    demo.close()
 
 
 def test_a_record_that_vanished_is_an_alarm_and_is_put_right(product: Product, sign_in: Callable[..., Page]) -> None:
@@ -27,7 +18,7 @@ def test_a_record_that_vanished_is_an_alarm_and_is_put_right(product: Product, s
     page.goto(f"{product.url}/hostnames/{HOSTNAME}/")
     expect(page.locator("#dns-says")).to_contain_text("Expected: CNAME srv1.lab.example")
 
-    by_hand(product, page, "Delete it")
+    press_in_demo(product, page, "Delete it", of=RECORD)
     expect(page.locator("#drift-title")).to_contain_text("has vanished from DNS")
     page.locator("#go-put-right").click()
     expect(page.locator("#failover")).to_contain_text("nothing is overwritten")
