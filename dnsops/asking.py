@@ -7,12 +7,15 @@ ask it (RD=1), and the TTL is what is left of that of the record at the name its
 from __future__ import annotations
 
 import asyncio
+import secrets
 import selectors
 import socket
 import struct
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self, cast
 
 import dns.exception
@@ -29,6 +32,10 @@ from dnsops.providers.base import Endpoint
 
 RESEND_AFTER_S = 0.4
 WANTED = (dns.rdatatype.CNAME, dns.rdatatype.A)
+ID_LENGTH = 2
+NO_ID = bytes(ID_LENGTH)
+KEPT_LENGTH = 512
+"""Answers to such questions are short; a longer one is read, but not remembered."""
 
 
 class Question:
@@ -36,28 +43,23 @@ class Question:
 
     def __init__(self, endpoint: Endpoint, name: str) -> None:
         self.endpoint = endpoint
-        self.name = dns.name.from_text(name)
-        self.query = dns.message.make_query(self.name, dns.rdatatype.A)
-        if not endpoint.recursive:
-            self.query.flags &= ~dns.flags.RD
-        self.wire = self.query.to_wire()
+        self.name = name
+        self._query = _query(name, recursive=endpoint.recursive)
+        self.wire = secrets.token_bytes(ID_LENGTH) + self._query
 
     def parse(self, wire: bytes) -> Answer | None:
         """Return the answer; None where the message is not an answer to this question."""
-        try:
-            message = dns.message.from_wire(wire, ignore_trailing=True, raise_on_truncation=False)
-        except (dns.exception.DNSException, ValueError):
+        if wire[:ID_LENGTH] != self.wire[:ID_LENGTH]:
             return None
-        if not self.query.is_response(message):
+        read = _reply if len(wire) <= KEPT_LENGTH else _reply.__wrapped__
+        reply = read(self._query, wire[ID_LENGTH:])
+        if reply is None:
             return None
-        rcode = dns.rcode.to_text(message.rcode())
-        if rcode not in {"NOERROR", "NXDOMAIN"}:
-            return self.error(f"it answers {rcode}", rcode)
-        if not message.flags & dns.flags.AA and not self.endpoint.recursive:
-            return self.error("it is not authoritative for this name", rcode)
-        return Answer(
-            self.endpoint.name, "answered", self._rrset(message), rcode=rcode, is_writer=self.endpoint.is_writer
-        )
+        if reply.rcode not in {"NOERROR", "NXDOMAIN"}:
+            return self.error(f"it answers {reply.rcode}", reply.rcode)
+        if not reply.authoritative and not self.endpoint.recursive:
+            return self.error("it is not authoritative for this name", reply.rcode)
+        return Answer(self.endpoint.name, "answered", reply.rrset, rcode=reply.rcode, is_writer=self.endpoint.is_writer)
 
     def cut_short(self, wire: bytes) -> bool:
         """Whether the header says that the answer did not fit (TC)."""
@@ -71,12 +73,42 @@ class Question:
         """Something came that is no answer, or the network said no."""
         return Answer(self.endpoint.name, "error", rcode=rcode, is_writer=self.endpoint.is_writer, error=text)
 
-    def _rrset(self, message: dns.message.Message) -> RRset | None:
-        for rtype in WANTED:
-            found = message.get_rrset(message.answer, self.name, dns.rdataclass.IN, rtype)
-            if found is not None:
-                return rrset_of(found)
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """What counts of a message that answers a query."""
+
+    rcode: str
+    authoritative: bool
+    rrset: RRset | None
+
+
+@lru_cache(maxsize=1024)
+def _query(name: str, *, recursive: bool) -> bytes:
+    """The query, but for its id. Raises what dnspython raises for what is no name."""
+    query = dns.message.make_query(dns.name.from_text(name), dns.rdatatype.A)
+    if not recursive:
+        query.flags &= ~dns.flags.RD
+    return query.to_wire()[ID_LENGTH:]
+
+
+@lru_cache(maxsize=4096)
+def _reply(query: bytes, reply: bytes) -> _Reply | None:
+    """Both without their ids; None where the one does not answer the other.
+
+    A server that is asked each second says the same thing each second: it is read once.
+    """
+    try:
+        asked = dns.message.from_wire(NO_ID + query)
+        message = dns.message.from_wire(NO_ID + reply, ignore_trailing=True, raise_on_truncation=False)
+    except (dns.exception.DNSException, ValueError):
         return None
+    if not asked.is_response(message):
+        return None
+    name = asked.question[0].name
+    found = (message.get_rrset(message.answer, name, dns.rdataclass.IN, rtype) for rtype in WANTED)
+    rrset = next((rrset_of(rrset) for rrset in found if rrset is not None), None)
+    return _Reply(dns.rcode.to_text(message.rcode()), bool(message.flags & dns.flags.AA), rrset)
 
 
 def rrset_of(rrset: dns.rrset.RRset) -> RRset:

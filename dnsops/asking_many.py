@@ -118,7 +118,7 @@ class _Line:
         while self.waiting and len(self.under_way) < UNDER_WAY:
             question = self.waiting.popleft()
             while question.wire[:2] in self.under_way:  # ids are random, and two may be the same
-                question = Question(self.endpoint, question.name.to_text())
+                question = Question(self.endpoint, question.name)
             self.under_way[question.wire[:2]] = (question, now + RESEND_AFTER_S)
             self._send(question)
         return bool(self.under_way)
@@ -144,11 +144,10 @@ class _Line:
             question, _ = self.under_way.get(wire[:2], (None, 0.0))
             if question is None:
                 continue
-            name = question.name.to_text(omit_final_dot=True)
             if question.cut_short(wire):
-                self.cut_short.append(name)
+                self.cut_short.append(question.name)
             elif (answer := question.parse(wire)) is not None:
-                self.found[name] = answer
+                self.found[question.name] = answer
             else:
                 continue
             del self.under_way[wire[:2]]
@@ -158,7 +157,7 @@ class _Line:
         """Nobody is there: the network said so for one question, and it is true of all."""
         said = "nothing listens there" if isinstance(error, ConnectionRefusedError) else (error.strerror or str(error))
         for question in [*(q for q, _ in self.under_way.values()), *self.waiting]:
-            self.found[question.name.to_text(omit_final_dot=True)] = question.error(said.lower())
+            self.found[question.name] = question.error(said.lower())
         self.under_way.clear()
         self.waiting.clear()
 
@@ -167,5 +166,5 @@ class _Line:
         for name in self.cut_short:
             self.found[name] = ask(self.endpoint, name, timeout_s=self.timeout_s)
         for question in [*(q for q, _ in self.under_way.values()), *self.waiting]:
-            self.found[question.name.to_text(omit_final_dot=True)] = question.silent()
+            self.found[question.name] = question.silent()
         return {(self.endpoint, name): answer for name, answer in self.found.items()}

@@ -13,6 +13,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from a365admin.prepared import Prepared
 from dnsops.conf import conf
 from dnsops.lifecycle import OperationState, StepKind, StepState, may_follow, step_may_follow
 from dnsops.models import DnsChange, FailoverOperation, OperationStep
@@ -105,10 +106,14 @@ def claim(operation_id: UUID | str, *, owner: str) -> Claim | None:
         new = wanted.filter(state=OperationState.PENDING.value, together=False)
         if not (new.update(**taking) or wanted.filter(free).update(**taking)):
             return None
-        operation = FailoverOperation.objects.get(pk=operation_id)
-        steps = {StepKind(step.kind): step for step in operation.steps.all()}
+        (operation,) = _operation(operation_id)
+        steps = {StepKind(step.kind): step for step in _steps_of(operation.pk)}
         changes = list(operation.dns_changes.all()) if operation.fence > 1 else []
     return Claim(operation, steps, changes, operation.fence, ends)
+
+
+_operation = Prepared(lambda pk: FailoverOperation.objects.filter(pk=pk), UUID)
+_steps_of = Prepared(lambda operation: OperationStep.objects.filter(operation=operation).order_by("order"), UUID)
 
 
 def end_wait_early(operation: FailoverOperation, *, sentence: str) -> bool:

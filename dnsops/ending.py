@@ -175,7 +175,7 @@ class Ending:
         """At the end the hostname's row changes too, and its DNS answers are asked for at once."""
         hostname_id = self.operation.hostname_id
         live.bump_and_publish(hostname_ids={hostname_id}, operations={str(self.operation.pk)})
-        servers = self.zone.name_servers.all() if self.zone else []
+        servers = self.zone.servers if self.zone else []
         pools_services.ask_now([f"dns:{server.pk}:{hostname_id}" for server in servers])
         keeping.refresh()
 

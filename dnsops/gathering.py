@@ -6,10 +6,12 @@ import time
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from django.db.models import prefetch_related_objects
 from django.utils import timezone
 
 from a365admin.audit import services as audit
 from a365admin.audit.models import Outcome as AuditOutcome
+from a365admin.prepared import Prepared
 from dnsops import asking, target_health, wiring
 from dnsops.conf import Conf, conf
 from dnsops.lifecycle import ACTIVE, OperationKind, OperationState, StepKind, StepState
@@ -31,7 +33,7 @@ from dnsops.plan import (
 from dnsops.providers.base import Endpoint, OutcomeKind
 from dnsops.safety import Finding, Level, OtherOperation, SafetyFacts, evaluate
 from pools.maintenance.reads import attach_covering
-from pools.models import DedicatedHostname, FailoverTarget, Server, VirtualService
+from pools.models import DedicatedHostname, FailoverTarget, Server, TargetQuerySet, VirtualService
 
 _OF_THE_ACTIVE = ("hostname", "hostname_fqdn", "kind", "state", "to_text", "requested_by_name", "lease_owner")
 
@@ -132,8 +134,32 @@ def active_operation(hostname: DedicatedHostname) -> FailoverOperation | None:
 
 def _active_operations() -> list[FailoverOperation]:
     """All that are pending or running; a handful at the most. Their plans, which are long, are not read."""
-    active = FailoverOperation.objects.filter(state__in=[s.value for s in ACTIVE])
-    return list(active.only(*_OF_THE_ACTIVE).prefetch_related("steps"))
+    return _pending_or_running()
+
+
+_pending_or_running = Prepared(
+    lambda: (
+        FailoverOperation.objects.filter(state__in=[s.value for s in ACTIVE])
+        .only(*_OF_THE_ACTIVE)
+        .prefetch_related("steps")
+    )
+)
+_last_written = Prepared(
+    lambda hostname: (
+        FailoverOperation.objects.filter(hostname=hostname, written_at__isnull=False)
+        .order_by("-written_at")
+        .values_list("written_at", flat=True)[:1]
+    ),
+    int,
+)
+_targets = Prepared(
+    lambda hostname: (
+        FailoverTarget.objects.filter(hostname=hostname)
+        .select_related("server__trusted_application_pool")
+        .order_by("order")
+    ),
+    int,
+)
 
 
 def _active_of(hostname: DedicatedHostname, active: list[FailoverOperation]) -> FailoverOperation | None:
@@ -152,9 +178,16 @@ def only_waits(operation: FailoverOperation) -> bool:
 def targets_of(hostname: DedicatedHostname, rows: list[FailoverTarget] | None = None) -> tuple[Target, ...]:
     """What a hostname may point at, in order; from its rows where they have been read already."""
     if rows is None:
-        rows = list(hostname.targets.with_aims().order_by("order"))
+        rows = _targets_of(hostname)
     attach_covering(server for row in rows for server in row.servers)
     return tuple(map(target_of, rows))
+
+
+def _targets_of(hostname: DedicatedHostname) -> list[FailoverTarget]:
+    """As ``with_aims()`` reads them."""
+    rows = _targets(hostname.pk)
+    prefetch_related_objects([row for row in rows if row.virtual_service_id], *TargetQuerySet.BEHIND)
+    return rows
 
 
 def target_of(row: FailoverTarget) -> Target:
@@ -218,7 +251,7 @@ class _Gathering:
         self.zone = wiring.zone_for(self.hostname.fqdn)
         self.endpoints = wiring.endpoints_of(self.zone)
         with asking.Asking(self.endpoints, self.hostname.fqdn, timeout_s=self.conf.ask_timeout_s) as questions:
-            targets = list(self.hostname.targets.with_aims().order_by("order"))
+            targets = _targets_of(self.hostname)
             self.aims = {aim_of(target.aim): target.aim for target in targets}
             likely = self._likely_aim(targets)
             if likely in self.aims:
@@ -299,13 +332,10 @@ class _Gathering:
         return True, said
 
     def _since_last_s(self) -> float | None:
-        ended = (
-            FailoverOperation.objects.filter(hostname=self.hostname, written_at__isnull=False)
-            .order_by("-written_at")
-            .values_list("written_at", flat=True)
-            .first()
-        )
-        return max((timezone.now() - ended).total_seconds(), 0.0) if ended else None  # below 0: a clock was set back
+        written_at = next(iter(_last_written(self.hostname.pk)), None)
+        if written_at is None:
+            return None
+        return max((timezone.now() - written_at).total_seconds(), 0.0)  # below 0: a clock was set back
 
     def _result(
         self, plan: Plan | None, error: str, findings: list[Finding], active: FailoverOperation | None

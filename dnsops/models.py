@@ -13,6 +13,7 @@ from django.db import models
 from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.functional import cached_property
 
 from dnsops.addresses import parse_address
 from dnsops.drill_models import Drill
@@ -171,6 +172,11 @@ class Zone(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @cached_property
+    def servers(self) -> list[NameServer]:
+        """Its name servers, the writer first; read once."""
+        return list(self.name_servers.all())
+
     @property
     def provider_label(self) -> str:
         """How it is changed, in words; also where that way is no longer there."""
@@ -211,6 +217,8 @@ class NameServer(models.Model):
         validators=[MinValueValidator(0)],
         help_text="How long after a change this server may normally still give the old answer.",
     )
+
+    IN_ZONE = ("-is_writer", "name")
 
     class Meta:
         ordering: ClassVar = ["zone", "-is_writer", "name"]

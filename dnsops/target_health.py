@@ -6,10 +6,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import cache
+from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from a365admin.prepared import Prepared
 from dnsops.behind_vip import counting_checks, through_vip
 from dnsops.safety import TargetCheck
 from dnsops.target_checks import KINDS, judged, problem_of
@@ -32,13 +35,10 @@ def checks_of(aim: Server | VirtualService, hostname: DedicatedHostname) -> list
     service = aim if isinstance(aim, VirtualService) else None
     servers = service.servers if service else [aim] if isinstance(aim, Server) else []
     pool_ids = {server.trusted_application_pool_id for server in servers}
-    applications = TrustedApplication.objects.filter(trusted_application_pool__in=pool_ids).order_by("port")
+    applications = _applications_of(len(pool_ids))(*pool_ids) if pool_ids else []
     estate = Estate(
         servers=tuple(server_spec(server) for server in servers),
-        applications=tuple(
-            ApplicationSpec(*values)
-            for values in applications.values_list("id", "ucc__name", "trusted_application_pool_id", "port")
-        ),
+        applications=tuple(ApplicationSpec(*values) for values in applications),
         hostnames=(
             HostnameSpec(
                 hostname.pk, hostname.fqdn, tuple(server.pk for server in servers), (service.pk,) if service else ()
@@ -47,6 +47,18 @@ def checks_of(aim: Server | VirtualService, hostname: DedicatedHostname) -> list
         virtual_services=(spec_of(service),) if service else (),
     )
     return [check for check in estate_checks_of(estate) if check.kind is not CheckKind.BALANCER]
+
+
+@cache
+def _applications_of(pools: int) -> Prepared[tuple[Any, ...]]:
+    """The UCCs of so many trusted application pools."""
+    columns = ("id", "ucc__name", "trusted_application_pool_id", "port")
+    return Prepared(
+        lambda *ids: (
+            TrustedApplication.objects.filter(trusted_application_pool__in=ids).order_by("port").values_list(*columns)
+        ),
+        *[int] * pools,
+    )
 
 
 # What worked a moment ago, by check: (time.monotonic() then, the result). Kept small; a process has its own.
@@ -148,11 +160,19 @@ def good_for(found: Sequence[CheckState], hostname_id: int, fresh: live.Freshnes
     return timezone.now() - max(state.since for state in found)
 
 
+def _counting_for(server_id: int, hostname_id: int) -> QuerySet[CheckState]:
+    """Without their evidence, which is long and decides nothing."""
+    own = Q(hostname=hostname_id, kind__in=[CheckKind.WEB.value, CheckKind.CERT.value])
+    return CheckState.objects.filter(Q(kind=CheckKind.UCC.value) | own, server=server_id).defer("evidence")
+
+
+_of_a_server = Prepared(_counting_for, int, int)
+
+
 def _states(aim: Server | VirtualService, hostname: DedicatedHostname) -> list[CheckState]:
     """The standing checks that count for a target; those of a virtual service that were never asked are unknown."""
     if isinstance(aim, Server):
-        own = Q(hostname=hostname, kind__in=[CheckKind.WEB.value, CheckKind.CERT.value])
-        return list(CheckState.objects.filter(Q(kind=CheckKind.UCC.value) | own, server=aim))
+        return _of_a_server(aim.pk, hostname.pk)
     checks = checks_of(aim, hostname)
     rows = {state.key: state for state in CheckState.objects.filter(key__in=[check.key for check in checks])}
     states = {

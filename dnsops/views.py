@@ -15,6 +15,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from a365admin.accounts.decorators import require
 from a365admin.accounts.permissions import Capability, may
+from a365admin.prepared import Prepared
 from dnsops import endpoints, pages, services
 from dnsops.lifecycle import OperationKind, OperationState
 from dnsops.models import FailoverOperation
@@ -118,9 +119,14 @@ def _target_name(
     return targets[1].name if len(targets) > 1 else "a standby"
 
 
+_named = Prepared(lambda fqdn: DedicatedHostname.objects.filter(fqdn=fqdn), str)
+
+
 def _request(request: HttpRequest, fqdn: str) -> HttpResponse:
     # Only the bare row: what the dialog shows around it is read when a dialog has to be shown again.
-    hostname = get_object_or_404(DedicatedHostname, fqdn=fqdn)
+    hostname = next(iter(_named(fqdn)), None)
+    if hostname is None:
+        raise Http404(f"There is no dedicated hostname {fqdn}.")
     kind = _kind(request.POST.get("kind", ""))
     to = request.POST.get("to", "")
     server_id, service_id = pages.ids_of(to)

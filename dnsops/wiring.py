@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import cast
 
 from django.conf import settings
 from django.utils import timezone
 
+from a365admin.prepared import Prepared
 from dnsops.models import FailoverOperation, NameServer, UpdateKey, Zone
 from dnsops.plan import Change, zone_of
 from dnsops.providers import manual, registry
@@ -27,9 +29,22 @@ def zone_for(fqdn: str) -> Zone | None:
     """The zone that holds ``fqdn`` (the longest), with its key and name servers; None where there is none."""
     labels = fqdn.split(".")
     names = [".".join(labels[first:]) for first in range(len(labels))]
-    rows = Zone.objects.filter(name__in=names).select_related("key", "next_key").prefetch_related("name_servers")
-    zones = {zone.name: zone for zone in rows}
-    return zones.get(zone_of(fqdn, zones))
+    zones = {zone.name: zone for zone in _zones_named(len(names))(*names)}
+    zone = zones.get(zone_of(fqdn, zones))
+    if zone is not None:
+        zone.servers = _servers_of(zone.pk)
+    return zone
+
+
+@cache
+def _zones_named(count: int) -> Prepared[Zone]:
+    """The zones of so many names."""
+    return Prepared(
+        lambda *names: Zone.objects.filter(name__in=names).select_related("key", "next_key"), *[str] * count
+    )
+
+
+_servers_of = Prepared(lambda zone: NameServer.objects.filter(zone=zone).order_by(*NameServer.IN_ZONE), int)
 
 
 def endpoint_of(server: NameServer) -> Endpoint:
@@ -40,7 +55,7 @@ def endpoint_of(server: NameServer) -> Endpoint:
 
 def endpoints_of(zone: Zone | None) -> list[Endpoint]:
     """Every authoritative server of the zone, the writer first."""
-    return [endpoint_of(server) for server in zone.name_servers.all()] if zone else []
+    return [endpoint_of(server) for server in zone.servers] if zone else []
 
 
 def writer_of(endpoints: Sequence[Endpoint]) -> Endpoint | None:

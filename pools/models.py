@@ -355,13 +355,16 @@ class DedicatedHostname(models.Model):
 class TargetQuerySet(models.QuerySet["FailoverTarget"]):
     """Named reads of targets."""
 
+    BEHIND = (
+        "virtual_service__site",
+        "virtual_service__health_check__ucc",
+        "virtual_service__real_servers__server__trusted_application_pool",
+    )
+    """What a virtual service needs of other tables."""
+
     def with_aims(self) -> TargetQuerySet:
         """What each target leads to, in a constant number of queries; in one where there are no virtual services."""
-        return self.select_related("server__trusted_application_pool").prefetch_related(
-            "virtual_service__site",
-            "virtual_service__health_check__ucc",
-            "virtual_service__real_servers__server__trusted_application_pool",
-        )
+        return self.select_related("server__trusted_application_pool").prefetch_related(*self.BEHIND)
 
 
 class FailoverTarget(models.Model):

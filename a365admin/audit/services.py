@@ -13,6 +13,7 @@ from a365admin.audit.chain import GENESIS, ChainReport, Head, hash_of, verify
 from a365admin.audit.context import acting
 from a365admin.audit.models import AuditEntry, ChainHead, Outcome
 from a365admin.audit.redaction import clean, clean_text
+from a365admin.prepared import Prepared
 
 HEAD_PK = 1
 
@@ -52,7 +53,7 @@ def record_many(entries: Sequence[Mapping[str, Any]]) -> None:
 
 def _append(contents: Sequence[dict[str, Any]]) -> list[AuditEntry]:
     with transaction.atomic(savepoint=False):
-        head, _ = ChainHead.objects.select_for_update().get_or_create(pk=HEAD_PK, defaults={"last_hash": GENESIS})
+        head = next(iter(_head()), None) or _first_head()
         entries = []
         for content in contents:
             entry = AuditEntry(**content, previous_hash=head.last_hash, hash=hash_of(head.last_hash, content))
@@ -64,6 +65,14 @@ def _append(contents: Sequence[dict[str, Any]]) -> list[AuditEntry]:
             AuditEntry.objects.bulk_create(entries, batch_size=200)
         head.save(update_fields=["last_hash", "count"])
     return entries
+
+
+_head = Prepared(lambda: ChainHead.objects.select_for_update().filter(pk=HEAD_PK))
+
+
+def _first_head() -> ChainHead:
+    head, _ = ChainHead.objects.select_for_update().get_or_create(pk=HEAD_PK, defaults={"last_hash": GENESIS})
+    return head
 
 
 def _content(

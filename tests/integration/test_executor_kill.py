@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from a365admin.lab.embedded import RunningLab, running_lab
-from dnsops.asking import Question, ask
+from dnsops.asking import ask
 from dnsops.checkpoints import BY_HAND_CHECKPOINTS, CHECKPOINTS
 from dnsops.providers.base import Endpoint
 from tests.integration.bind import free_port
@@ -201,12 +201,13 @@ def test_a_broker_that_is_lost_leaves_the_operation_pending_and_says_so(
 
 def _somebody_else(lab: RunningLab) -> None:
     """Point the record at SRV9, whatever it says."""
+    import dns.name
     import dns.query
     import dns.tsig
     import dns.update
 
     update = dns.update.UpdateMessage(lab.config.domain)
-    update.replace(Question(endpoints(lab)[0], HOSTNAME).name, 60, "CNAME", f"srv9.{lab.config.domain}.")
+    update.replace(dns.name.from_text(HOSTNAME), 60, "CNAME", f"srv9.{lab.config.domain}.")
     update.use_tsig(dns.tsig.Key(lab.config.tsig.name, lab.config.tsig_secret(), lab.config.tsig.algorithm))
     first = lab.config.dns[0]
     dns.query.tcp(update, first.address, port=first.port, timeout=2)

@@ -16,7 +16,7 @@ from pools import live, services as pools_services
 from pools.models import CheckState, DedicatedHostname
 from pools.probing.result import Cause, ProbeResult
 from pools.specs import Check
-from tests.factories import make_pair
+from tests.factories import make_pair, make_virtual_service
 
 ASKED: list[list[str]] = []
 
@@ -87,6 +87,12 @@ def test_the_checks_are_those_of_the_estate_for_this_server_and_hostname(hostnam
     }
     assert {check.key for check in checks(hostname)} == standing
     assert len(standing) == 4
+
+
+def test_a_virtual_service_without_real_servers_has_the_checks_of_its_address(hostname: DedicatedHostname) -> None:
+    service = make_virtual_service(servers=0)
+    kinds = {check.kind.value for check in target_health.checks_of(service, hostname)}
+    assert kinds == {"vip", "web", "cert"}
 
 
 def test_at_the_click_ports_are_asked_again_and_good_web_services_are_not(
