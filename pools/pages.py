@@ -17,10 +17,8 @@ from pools.cards import Role, ServerCard, ServiceCard, server_card, service_card
 from pools.clients.reads import hostname_values
 from pools.clients.values import ValueGroup, grouped_values
 from pools.health import CheckKind, Health, is_stale
-from pools.live import watch_words
-from pools.maintenance.models import Maintenance
-from pools.maintenance.reads import attach_covering, maintenances_about
-from pools.models import CheckState, DedicatedHostname, FailoverTarget, HealthTransition, HostnameStatus, Server
+from pools.maintenance.reads import attach_covering
+from pools.models import CheckState, DedicatedHostname, FailoverTarget, HealthTransition, HostnameStatus
 from pools.next_target import NextTarget
 
 ELSEWHERE = frozenset({"fingerprint", "signature"})  # shown on the page Certificates
@@ -197,43 +195,3 @@ def recent_transitions(*, hostname: DedicatedHostname, limit: int = 50) -> list[
         Q(server__in=servers) | Q(virtual_service__in=services), hostname=None
     ).order_by("-at")[:limit]
     return sorted([*own, *theirs], key=lambda t: t.at, reverse=True)[:limit]
-
-
-@dataclass(frozen=True, slots=True)
-class ServerPage:
-    """Everything that a server's page shows."""
-
-    server: Server
-    checks: Sequence[CheckLine]
-    hostnames: Sequence[tuple[DedicatedHostname, HostnameStatus]]
-    transitions: Sequence[HealthTransition]
-    maintenances: Sequence[Maintenance]
-
-    @property
-    def down(self) -> int:
-        """How many of its checks are down."""
-        return sum(line.check.health == Health.DOWN for line in self.checks)
-
-
-def server_page(name: str) -> ServerPage:
-    """Gather a server's page. Raises Http404."""
-    server = (
-        Server.objects.select_related("trusted_application_pool__front_end_pool__site")
-        .filter(name__iexact=name)
-        .first()
-    )
-    if server is None:
-        raise Http404(f"There is no server “{name}” in this estate.")
-    hostnames = DedicatedHostname.objects.with_estate().filter(
-        Q(targets__server=server) | Q(targets__virtual_service__real_servers__server=server)
-    )
-    watches = watch_words() if server.trusted_application_pool.watch_connections else {}
-    return ServerPage(
-        server=server,
-        checks=check_lines(
-            worst_first(server.check_states.select_related("server", "trusted_application__ucc")), watches
-        ),
-        hostnames=[(hostname, status_of(hostname)) for hostname in hostnames.distinct()],
-        transitions=list(server.transitions.order_by("-at")[:30]),
-        maintenances=maintenances_about(server),
-    )

@@ -67,8 +67,8 @@ def pool_page(fqdn: str) -> PlacePage:
         raise Http404(f"There is no trusted application pool “{fqdn}” in this estate.")
     hostnames = _hostnames(Q(trusted_application_pool=pool))
     servers = list(pool.servers.all())
-    checks = _fresh_checks(servers)
-    verdict = together(roll_up_pair(_facts(pool, checks)), roll_up_hostnames(_parts(hostnames)))
+    checks = fresh_checks(servers)
+    verdict = together(roll_up_pair(facts_of(servers, pool, checks)), roll_up_hostnames(_parts(hostnames)))
     front_end = pool.front_end_pool
     return PlacePage(
         place=_place(pool, verdict),
@@ -162,7 +162,7 @@ def _parts(hostnames: Iterable[tuple[DedicatedHostname, HostnameStatus]]) -> lis
     ]
 
 
-def _fresh_checks(servers: Collection[Server]) -> list[CheckState]:
+def fresh_checks(servers: Collection[Server]) -> list[CheckState]:
     """The checks of these servers; those whose newest result is too old count as unknown (nothing is saved)."""
     latest, now = live.latest(settings.POOLS["shards"]), time.time()
     found = list(
@@ -177,7 +177,10 @@ def _fresh_checks(servers: Collection[Server]) -> list[CheckState]:
     return found
 
 
-def _facts(pool: TrustedApplicationPool, checks: Sequence[CheckState]) -> list[ServerFacts]:
+def facts_of(
+    servers: Iterable[Server], pool: TrustedApplicationPool, checks: Sequence[CheckState]
+) -> list[ServerFacts]:
+    """What these servers of one pool look like, by these checks."""
     by_key: Mapping[str, CheckState] = {check.key: check for check in checks}
 
     def fact(check: CheckState | None) -> CheckFact:
@@ -200,7 +203,7 @@ def _facts(pool: TrustedApplicationPool, checks: Sequence[CheckState]) -> list[S
             web=web(server),
             standby_runs_ucc=pool.standby_runs_ucc or pool.front_end_pool.site.standby_runs_ucc,
         )
-        for server in pool.servers.all()
+        for server in servers
     ]
 
 

@@ -1,4 +1,4 @@
-"""Pure: what is going on in a pair of servers, in a pool, in a site, in whole sentences. No I/O."""
+"""Pure: what is going on on a server, in a pair of servers, in a pool, in a site, in whole sentences. No I/O."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from pools.facts import ServerFacts, UccFact
-from pools.health import Health
-from pools.rollup import PORTS_NAMED
+from pools.health import Health, Situation
+from pools.rollup import PORTS_NAMED, roll_up_server
 
 NAMED = 2
 _RANK = {Health.DOWN: 0, Health.UNKNOWN: 1, Health.DEGRADED: 2, Health.UP: 3}
@@ -54,6 +54,21 @@ def _health_of(counts: dict[Health, int], parts: int) -> Health:
     if counts[Health.DOWN] == parts:
         return Health.DOWN
     return Health.DEGRADED if counts[Health.DOWN] or counts[Health.DEGRADED] else Health.UNKNOWN
+
+
+def roll_up_one(server: ServerFacts, *, active: bool) -> Verdict:
+    """Return what is going on on one server. ``active``: clients are on it, so that its UCCs have to run there."""
+    found = roll_up_server(server)
+    if found.situation is Situation.NO_DATA and not (active or server.standby_runs_ucc):
+        return Verdict(Health.UP, "It stands by: the UCC service is not started, web services answer.")
+    if found.health is Health.UP:
+        return Verdict(Health.UP, "UCCs and web services answer." if server.uccs else "Web services answer.")
+    if found.health is Health.UNKNOWN:
+        unknown = (fact for fact in (*(ucc.check for ucc in server.uccs), server.web) if fact.health is Health.UNKNOWN)
+        why = next((fact.sentence for fact in unknown if fact.sentence), found.phrase)
+        return Verdict(Health.UNKNOWN, f"Whether it works is not known: {_sentence(why)}")
+    sentence = _sentence(found.phrase[:1].upper() + found.phrase[1:])
+    return Verdict(found.health, sentence if active else f"No client is on it now. {sentence}")
 
 
 def roll_up_pair(servers: Sequence[ServerFacts]) -> Verdict:

@@ -19,6 +19,7 @@ from pools import helpdesk as helpdesk_words, overview, pages, place_pages, serv
 from pools.history import reading as history_reading
 from pools.models import DedicatedHostname
 from pools.place_pages import PlacePage
+from pools.server_pages import server_page
 
 _LABELS = {
     "all": "hostnames",
@@ -150,7 +151,7 @@ def helpdesk(request: HttpRequest) -> HttpResponse:
 @require(Capability.VIEW)
 def server(request: HttpRequest, name: str) -> HttpResponse:
     """One server: its checks, what points at it, and maintenance."""
-    page = pages.server_page(name)
+    page = server_page(name)
     context = _ages_of(page.hostnames) | {"page": page, "may_edit": may(request.user, Capability.EDIT_ESTATE)}
     return render(request, f"pools/server.html{'#live-part' if _wants_part(request) else ''}", context)
 

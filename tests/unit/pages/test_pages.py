@@ -77,6 +77,26 @@ def test_the_overview_is_marked_on_the_pages_below_it(sign_in: SignIn) -> None:
     assert page.split('aria-current="page"')[1].split("</a>")[0].endswith("<span>Overview</span>")
 
 
+def test_a_server_whose_results_are_too_old_is_not_called_working(sign_in: SignIn, broker: Broker) -> None:
+    hostname = watched()
+    server = hostname.targets.get(order=1).server
+    assert server is not None
+    for one in hostname.trusted_application_pool.trusted_applications.all():
+        CheckState.objects.create(
+            key=f"ucc:{server.pk}:{one.pk}",
+            kind="ucc",
+            label="UCC",
+            server=server,
+            trusted_application=one,
+            health="up",
+        )
+    broker.old_checks = set(CheckState.objects.values_list("key", flat=True))
+    page = said(sign_in(Role.HELPDESK), reverse("pools:server", args=[server.name]))
+    verdict = page.split('aria-label="State now"')[1].split("</section>")[0]
+    assert "Unknown" in verdict
+    assert "Whether it works is not known: the last results are too old to be believed." in verdict
+
+
 def test_a_hostname_page_shows_each_answer_each_port_and_what_to_enter(sign_in: SignIn) -> None:
     hostname = watched(health="down", phrase="UCC 6001 refused")
     server = hostname.targets.get(order=1).server

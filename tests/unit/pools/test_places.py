@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -9,17 +10,60 @@ from hypothesis import given, strategies as st
 
 from pools.facts import CheckFact, ServerFacts, UccFact
 from pools.health import Health
-from pools.places import Part, Verdict, roll_up_hostnames, roll_up_pair, together
+from pools.places import Part, Verdict, roll_up_hostnames, roll_up_one, roll_up_pair, together
 
 UP, DEGRADED, DOWN, UNKNOWN = Health.UP, Health.DEGRADED, Health.DOWN, Health.UNKNOWN
+
+
+def fact(health: Health) -> CheckFact:
+    return CheckFact(health, "refused" if health is Health.DOWN else "")
 
 
 def server(name: str, *uccs: Health, web: Health = UP, both: bool = False) -> ServerFacts:
     return ServerFacts(
         1, name, f"{name}.example", "10.0.0.1",
-        uccs=tuple(UccFact(n, f"Desk {n}", 6000 + n, CheckFact(health)) for n, health in enumerate(uccs, start=1)),
-        web=CheckFact(web), standby_runs_ucc=both,
+        uccs=tuple(UccFact(n, f"Desk {n}", 6000 + n, fact(health)) for n, health in enumerate(uccs, start=1)),
+        web=fact(web), standby_runs_ucc=both,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("one", "active", "expected"),
+    [
+        (server("A", UP, UP), True, Verdict(UP, "UCCs and web services answer.")),
+        (server("A"), False, Verdict(UP, "Web services answer.")),
+        (
+            server("A", DOWN, DOWN),
+            True,
+            Verdict(DOWN, "UCC 6001, 6002 refused; web still answers: clients get no data."),
+        ),
+        (
+            server("A", DOWN, DOWN),
+            False,
+            Verdict(UP, "It stands by: the UCC service is not started, web services answer."),
+        ),
+        (
+            server("A", DOWN, DOWN, both=True),
+            False,
+            Verdict(DOWN, "No client is on it now. UCC 6001, 6002 refused; web still answers: clients get no data."),
+        ),
+        (
+            server("A", DOWN, web=DOWN),
+            False,
+            Verdict(DOWN, "No client is on it now. A does not work: UCC 6001 refused, web refused."),
+        ),
+        (server("A", UNKNOWN), True, Verdict(UNKNOWN, "Whether it works is not known: A is not checked yet.")),
+        (
+            replace(server("A", UP), web=CheckFact(UNKNOWN, "", "the last results are too old to be believed")),
+            True,
+            Verdict(UNKNOWN, "Whether it works is not known: the last results are too old to be believed."),
+        ),
+    ],
+)
+def test_a_server_by_itself_is_judged_by_whether_clients_are_on_it(
+    one: ServerFacts, active: bool, expected: Verdict
+) -> None:
+    assert roll_up_one(one, active=active) == expected
 
 
 @pytest.mark.parametrize(
