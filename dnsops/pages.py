@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Prefetch, Q, QuerySet, prefetch_related_objects
+from django.db.models import Prefetch, Q, QuerySet
 from django.utils import timezone
 
 from dnsops.lifecycle import ACTIVE, OperationKind, OperationState, StepKind, StepState
@@ -189,7 +189,7 @@ def find_operations() -> QuerySet[FailoverOperation]:
     ).prefetch_related(Prefetch("steps", OperationStep.objects.order_by("order")))
 
 
-def _state_words(operation: FailoverOperation, rows: Sequence[MatrixRow]) -> tuple[str, str]:
+def state_words(operation: FailoverOperation, rows: Sequence[MatrixRow]) -> tuple[str, str]:
     """The words for how an operation stands, on its page and in every list: the same."""
     return LAGGING if only_lagging(operation, rows) else STATE_WORDS[operation.state]
 
@@ -199,7 +199,7 @@ def operation_page(operation: FailoverOperation) -> OperationPage:
     steps = list(operation.steps.all())
     by_kind = {step.kind: step for step in steps}
     rows = matrix(operation, by_kind)
-    word, status = _state_words(operation, rows)
+    word, status = state_words(operation, rows)
     wait = by_kind.get(StepKind.WAIT_TTL.value)
     write = by_kind.get(StepKind.WRITE.value)
     return OperationPage(
@@ -288,46 +288,6 @@ def operation_marks(ids: Iterable[str] | None = None) -> dict[str, str]:
     else:
         query = query.filter(Q(state__in=_ACTIVE) | Q(ended_at__gte=timezone.now() - timedelta(minutes=2)))
     return {str(operation.pk): operation_mark(operation) for operation in query[:100]}
-
-
-def list_operations(*, show: str, query: str) -> QuerySet[FailoverOperation]:
-    """Operations, newest first, filtered by how they ended and by text."""
-    found = FailoverOperation.objects.order_by("-created_at")
-    if show == "active":
-        found = found.filter(state__in=_ACTIVE)
-    elif show in {state.value for state in OperationState}:
-        found = found.filter(state=show)
-    if query:
-        found = found.filter(
-            Q(hostname_fqdn__icontains=query) | Q(requested_by_name__icontains=query) | Q(reason__icontains=query)
-            | Q(ticket__icontains=query) | Q(to_text__icontains=query)
-        )  # fmt: skip
-    return found
-
-
-@dataclass(frozen=True, slots=True)
-class OperationLine:
-    """One line of the list of operations."""
-
-    operation: FailoverOperation
-    noun: str
-    word: str
-    status: str
-
-
-def operation_lines(operations: Sequence[FailoverOperation]) -> list[OperationLine]:
-    """Give operations the words for their lines. Only what is incomplete has its steps read: they say who is behind."""
-    incomplete = [operation for operation in operations if operation.state == OperationState.INCOMPLETE]
-    prefetch_related_objects(incomplete, "steps")
-    return [_operation_line(operation) for operation in operations]
-
-
-def _operation_line(operation: FailoverOperation) -> OperationLine:
-    rows: list[MatrixRow] = []
-    if operation.state == OperationState.INCOMPLETE:
-        rows = matrix(operation, {step.kind: step for step in operation.steps.all()})
-    word, status = _state_words(operation, rows)
-    return OperationLine(operation, KIND_NOUN[operation.kind], word, status)
 
 
 @dataclass(frozen=True, slots=True)

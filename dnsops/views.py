@@ -19,6 +19,7 @@ from a365admin.prepared import Prepared
 from dnsops import endpoints, pages, services
 from dnsops.lifecycle import OperationKind, OperationState
 from dnsops.models import FailoverOperation
+from dnsops.operation_list import list_operations, operation_lines
 from dnsops.timeline import timeline as merged_timeline
 from pools.candidates import next_for
 from pools.models import DedicatedHostname, Server, VirtualService
@@ -170,14 +171,14 @@ def operation(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 def operations(request: HttpRequest) -> HttpResponse:
     """All operations, newest first."""
     show, query = request.GET.get("show", ""), request.GET.get("q", "").strip()[:100]
-    paged = Paginator(pages.list_operations(show=show, query=query), PAGE_SIZE).get_page(request.GET.get("page"))
+    paged = Paginator(list_operations(show=show, query=query), PAGE_SIZE).get_page(request.GET.get("page"))
     choices = [("", "All"), ("active", "Running")]
     choices += [
         (s.value, pages.STATE_WORDS[s.value][0]) for s in OperationState if s.value not in {"pending", "running"}
     ]
     context = {
         "paged": paged,
-        "lines": pages.operation_lines(list(paged)),
+        "lines": operation_lines(list(paged), folded=not (show or query)),
         "show": show,
         "q": query,
         "choices": choices,

@@ -14,7 +14,8 @@ from dnsops import executor, following, resolving, services
 from dnsops.lifecycle import OperationState, StepKind, StepState
 from dnsops.matrix import clients
 from dnsops.models import FailoverOperation, NameServer, OperationStep, Resolver
-from dnsops.pages import find_operations, operation_lines, operation_page
+from dnsops.operation_list import operation_lines
+from dnsops.pages import find_operations, operation_page
 from dnsops.plan import Plan
 from dnsops.turning import ResolverRow
 from pools.models import Site
@@ -228,7 +229,7 @@ def test_a_server_within_its_lag_is_no_fault_and_the_end_becomes_success_when_it
     assert done.steps.get(kind=StepKind.WAIT_TTL).state == StepState.DONE
     page = operation_page(find_operations().get(pk=done.pk))
     assert (page.word, page.status) == ("Changed, not everywhere yet", "switching")
-    (line,) = operation_lines([FailoverOperation.objects.get(pk=done.pk)])
+    (line,) = operation_lines([FailoverOperation.objects.get(pk=done.pk)], folded=True)
     assert (line.word, line.status) == (page.word, page.status)
     assert [row.word for row in page.matrix] == ["New answer", "Not yet: old answer"]
 
@@ -256,7 +257,7 @@ def test_a_server_that_does_not_follow_within_its_lag_is_late(world: World) -> N
     assert "Clients may be split" in done.result
     page = operation_page(find_operations().get(pk=done.pk))
     assert page.word == "Incomplete"
-    (line,) = operation_lines([FailoverOperation.objects.get(pk=done.pk)])
+    (line,) = operation_lines([FailoverOperation.objects.get(pk=done.pk)], folded=True)
     assert line.word == "Incomplete"
     assert page.matrix[1].word == "Late: old answer"
 

@@ -16,6 +16,7 @@ from dnsops.lifecycle import OperationState
 from dnsops.models import FailoverOperation, SiteMove
 from dnsops.move_models import MoveState
 from pools.models import FailoverTarget
+from tests.factories import FailoverOperationFactory
 from tests.unit.dnsops.sites import NAMES, Sites, build_sites, set_health
 from tests.unit.dnsops.world import World
 from tests.unit.pages.conftest import SignIn
@@ -161,3 +162,38 @@ def test_the_dialog_proposes_the_first_target_that_works_and_says_why(sign_in: S
     page = html.unescape(sign_in(Role.OPERATOR).get(reverse("dnsops:preflight", args=[hostname.fqdn])).content.decode())
     assert "to <b>SRV9</b>?" in page
     assert "It is the first in the order that works, in Rotterdam. Passed over: SRV2" in page
+
+
+def lines_of(page: str) -> list[str]:
+    body = page.split("<tbody>", maxsplit=1)[1].split("</tbody>", maxsplit=1)[0]
+    return [re.sub(r"<[^>]+>", " ", line) for line in body.split("<tr>")[1:]]
+
+
+def test_in_the_list_a_move_is_one_line_that_counts_its_hostnames(sign_in: SignIn, sites: Sites) -> None:
+    alone = FailoverOperationFactory.create(hostname=sites.world.hostname, state="failed", to_text="SRV2")
+    move = sites.finish(sites.request())
+    FailoverOperation.objects.filter(move_member__move=move, hostname_fqdn=NAMES[0]).update(state="incomplete")
+    page = html.unescape(sign_in(Role.AUDITOR).get(reverse("dnsops:operations")).content.decode())
+    of_move, other = lines_of(page)
+    assert "Move away from Amsterdam" in of_move
+    assert "4 hostnames: 3 succeeded, 1 incomplete" in of_move
+    assert "Degraded" not in of_move
+    assert "Ended" in of_move
+    assert move.get_absolute_url() in page
+    assert f"Failover of {alone.hostname_fqdn}" in other
+
+
+def test_whoever_looks_for_one_of_a_move_finds_it_with_the_way_to_the_move(sign_in: SignIn, sites: Sites) -> None:
+    move = sites.finish(sites.request())
+    browser = sign_in(Role.AUDITOR)
+    for query in (f"?q={NAMES[1]}", "?show=succeeded"):
+        page = html.unescape(browser.get(reverse("dnsops:operations") + query).content.decode())
+        assert f"Failover of {NAMES[1]}" in page
+        assert f'in the <a href="{move.get_absolute_url()}">move away from Amsterdam</a>' in page
+    assert len(lines_of(page)) == 4
+
+
+def test_a_move_of_which_nothing_has_begun_is_no_line_of_operations(sign_in: SignIn, sites: Sites) -> None:
+    sites.request()
+    page = sign_in(Role.AUDITOR).get(reverse("dnsops:operations")).content.decode()
+    assert "No operation yet" in page
