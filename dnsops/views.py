@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -187,9 +189,13 @@ def operations(request: HttpRequest) -> HttpResponse:
     return render(request, f"dnsops/operations.html{'#list-part' if _wants_part(request) else ''}", context)
 
 
-def _after(request: HttpRequest, found: FailoverOperation, done: str, problem: str) -> HttpResponse:
-    if problem:
-        messages.warning(request, problem)
+def _carry_out(request: HttpRequest, pk: uuid.UUID, act: Callable[..., object], done: str) -> HttpResponse:
+    """Do something to an operation, say how it went, and show the operation."""
+    found = get_object_or_404(FailoverOperation, pk=pk)
+    try:
+        act(operation=found, user=request.user)
+    except services.RequestRefused as refused:
+        messages.warning(request, refused.sentence)
     else:
         messages.success(request, done)
     return redirect(found)
@@ -199,60 +205,36 @@ def _after(request: HttpRequest, found: FailoverOperation, done: str, problem: s
 @require(Capability.FAILOVER)
 def cancel(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """Cancel an operation that has not written yet."""
-    found = get_object_or_404(FailoverOperation, pk=pk)
-    try:
-        services.cancel_operation(operation=found, user=request.user)  # type: ignore[arg-type]
-    except services.RequestRefused as refused:
-        return _after(request, found, "", refused.sentence)
-    return _after(request, found, "Cancelled. Nothing was changed in DNS.", "")
+    return _carry_out(request, pk, services.cancel_operation, "Cancelled. Nothing was changed in DNS.")
 
 
 @require_POST
 @require(Capability.FAILOVER)
 def done_by_hand(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """Somebody says that they have made the change by hand: it is looked at now."""
-    found = get_object_or_404(FailoverOperation, pk=pk)
-    try:
-        services.say_done(operation=found, user=request.user)  # type: ignore[arg-type]
-    except services.RequestRefused as refused:
-        return _after(request, found, "", refused.sentence)
-    return _after(request, found, "Looking now. Only what DNS says counts.", "")
+    return _carry_out(request, pk, services.say_done, "Looking now. Only what DNS says counts.")
 
 
 @require_POST
 @require(Capability.FAILOVER)
 def endpoints_moved(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """Somebody states that the UCCs' endpoints were moved."""
-    found = get_object_or_404(FailoverOperation, pk=pk)
-    try:
-        endpoints.confirm(operation=found, user=request.user, note=request.POST.get("note", ""))  # type: ignore[arg-type]
-    except services.RequestRefused as refused:
-        return _after(request, found, "", refused.sentence)
-    return _after(request, found, "It is recorded that the endpoints were moved.", "")
+    confirm = partial(endpoints.confirm, note=request.POST.get("note", ""))
+    return _carry_out(request, pk, confirm, "It is recorded that the endpoints were moved.")
 
 
 @require_POST
 @require(Capability.FAILOVER)
 def verify_again(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """Ask every server again, after an end that left something open."""
-    found = get_object_or_404(FailoverOperation, pk=pk)
-    try:
-        services.retry_verification(operation=found, user=request.user)  # type: ignore[arg-type]
-    except services.RequestRefused as refused:
-        return _after(request, found, "", refused.sentence)
-    return _after(request, found, "Every server was asked again; below is what they say.", "")
+    return _carry_out(request, pk, services.retry_verification, "Every server was asked again; below is what they say.")
 
 
 @require_POST
 @require(Capability.FAILOVER)
 def ask_resolvers(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """Ask the resolvers that have not turned again."""
-    found = get_object_or_404(FailoverOperation, pk=pk)
-    try:
-        services.ask_resolvers_again(operation=found, user=request.user)  # type: ignore[arg-type]
-    except services.RequestRefused as refused:
-        return _after(request, found, "", refused.sentence)
-    return _after(request, found, "They were asked again; below is what they say.", "")
+    return _carry_out(request, pk, services.ask_resolvers_again, "They were asked again; below is what they say.")
 
 
 @require_safe
