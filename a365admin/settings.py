@@ -261,8 +261,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 10.0,
         "options": {"expires": 10},
     },
-    "follow what has not turned": {"task": "dnsops.watch_tasks.follow", "schedule": 1.0, "options": {"expires": 2}},
-    "look for drift": {"task": "dnsops.watch_tasks.look_for_drift", "schedule": 1.0, "options": {"expires": 2}},
+    "watch DNS": {"task": "dnsops.watch_tasks.watch", "schedule": 1.0, "options": {"expires": 2}},
     # Everywhere: for what a pause or a lost message may have hidden.
     "look for drift everywhere": {
         "task": "dnsops.watch_tasks.look_for_drift",

@@ -16,6 +16,7 @@ from django.db.models import OuterRef, Q, Subquery
 from django.utils import timezone
 
 from a365admin.audit import services as audit
+from a365admin.prepared import Prepared
 from dnsops import verify, wiring
 from dnsops.conf import conf
 from dnsops.drift import Drifted, DriftFacts, DriftKind, Resolution, Verdict, judge
@@ -76,15 +77,24 @@ def _candidates() -> set[int]:
     Four small queries, however large the estate.
     """
     lately = timezone.now() - timedelta(seconds=LATELY_S)
-    recent = Q(written_at__gte=lately) | Q(ended_at__gte=lately)
-    found: set[Any] = set(
-        CheckState.objects.filter(kind="dns", checked_at__gte=lately).values_list("hostname_id", flat=True)
-    )
-    found |= set(Drift.objects.filter(closed_at=None).values_list("hostname_id", flat=True))
-    found |= set(FailoverOperation.objects.filter(recent).values_list("hostname_id", flat=True))
-    found |= set(DedicatedHostname.objects.filter(expected_answer=None).values_list("pk", flat=True))
+    found: set[Any] = {*_with_news(lately), *_with_drift(), *_operated_on(lately), *_without_past()}
     found.discard(None)
     return found
+
+
+# Asked each second, whether or not anything has changed.
+_with_news = Prepared(
+    lambda lately: CheckState.objects.filter(kind="dns", checked_at__gte=lately).values_list("hostname_id", flat=True),
+    datetime,
+)
+_with_drift = Prepared(lambda: Drift.objects.filter(closed_at=None).values_list("hostname_id", flat=True))
+_operated_on = Prepared(
+    lambda lately: FailoverOperation.objects.filter(Q(written_at__gte=lately) | Q(ended_at__gte=lately)).values_list(
+        "hostname_id", flat=True
+    ),
+    datetime,
+)
+_without_past = Prepared(lambda: DedicatedHostname.objects.filter(expected_answer=None).values_list("pk", flat=True))
 
 
 def _cases(ids: Iterable[int] | None) -> list[Case]:

@@ -10,9 +10,10 @@ import time
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
+from a365admin.prepared import Prepared
 from dnsops import resolving, verify, wiring
 from dnsops.asking_again import retry_verification
 from dnsops.conf import conf
@@ -34,10 +35,17 @@ _asked: dict[UUID, float] = {}
 def follow() -> None:
     """Ask the resolvers whose turn it is, and the servers that may have caught up. At most some operations at once."""
     now = timezone.now()
-    for step in _open_steps(now)[:AT_ONCE]:
+    since = now - timedelta(seconds=conf().follow_for_s)
+    for step in _open_steps(since):
         _follow_resolvers(step, now)
-    for operation in _lagging(now)[:AT_ONCE]:
+    for operation in _lagging(since):
         _follow_servers(operation, now)
+
+
+def anything_to_follow() -> bool:
+    """Whether some operation has something open that may be followed now; two short queries."""
+    since = timezone.now() - timedelta(seconds=conf().follow_for_s)
+    return bool(_open_steps(since) or _lagging(since))
 
 
 def _latest() -> QuerySet[FailoverOperation]:
@@ -46,9 +54,8 @@ def _latest() -> QuerySet[FailoverOperation]:
     return FailoverOperation.objects.filter(~Exists(later))
 
 
-def _open_steps(now: datetime) -> QuerySet[OperationStep]:
+def _steps_since(since: datetime) -> QuerySet[OperationStep]:
     """Steps of resolvers that have not all turned, of operations that are not too long ago."""
-    since = now - timedelta(seconds=conf().follow_for_s)
     return (
         OperationStep.objects.filter(
             kind=StepKind.RESOLVERS.value,
@@ -56,7 +63,7 @@ def _open_steps(now: datetime) -> QuerySet[OperationStep]:
             operation__in=_latest().filter(written_at__gte=since),
         )
         .select_related("operation")
-        .order_by("-operation__written_at")
+        .order_by("-operation__written_at")[:AT_ONCE]
     )
 
 
@@ -71,15 +78,19 @@ def _follow_resolvers(step: OperationStep, now: datetime) -> None:
     live.bump_and_publish(hostname_ids=set(), operations={str(operation.pk)})
 
 
-def _lagging(now: datetime) -> QuerySet[FailoverOperation]:
+def _incomplete_since(since: datetime) -> QuerySet[FailoverOperation]:
     """Operations that ended with servers which need not have followed yet."""
-    since = now - timedelta(seconds=conf().follow_for_s)
     return (
         _latest()
-        .filter(Q(state=OperationState.INCOMPLETE.value), written_at__gte=since)
+        .filter(state=OperationState.INCOMPLETE.value, written_at__gte=since)
         .prefetch_related("steps")
-        .order_by("-written_at")
+        .order_by("-written_at")[:AT_ONCE]
     )
+
+
+# Asked each second, whether or not there is anything.
+_open_steps = Prepared(_steps_since, datetime)
+_lagging = Prepared(_incomplete_since, datetime)
 
 
 def _follow_servers(operation: FailoverOperation, now: datetime) -> None:

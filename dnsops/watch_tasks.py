@@ -10,6 +10,7 @@ from celery import shared_task
 from a365admin.giving_way import giving_way
 from dnsops import drifting, following, readying
 
+FOLLOW_WITHIN_S = 2
 _busy: dict[str, threading.Lock] = {"drift": threading.Lock(), "follow": threading.Lock(), "ready": threading.Lock()}
 
 
@@ -21,6 +22,19 @@ def _one_at_a_time(what: str, work: Callable[[], object]) -> None:
                 work()
         finally:
             _busy[what].release()
+
+
+@shared_task(name="dnsops.watch_tasks.watch")
+def watch() -> None:
+    """Each second: what changed lately is compared with what is expected, and what has not turned yet is followed.
+
+    One message for both. Following is a task of its own, so that silent resolvers do not hold drift up.
+    """
+    with giving_way():
+        something = following.anything_to_follow()
+    if something:
+        follow.apply_async(expires=FOLLOW_WITHIN_S)
+    look_for_drift()
 
 
 @shared_task(name="dnsops.watch_tasks.look_for_drift")

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from a365admin.accounts.models import Role, User
 from a365admin.audit.models import AuditEntry
-from dnsops import executor, following, resolving, services
+from dnsops import executor, following, resolving, services, watch_tasks
 from dnsops.lifecycle import OperationState, StepKind, StepState
 from dnsops.matrix import clients
 from dnsops.models import FailoverOperation, NameServer, OperationStep, Resolver
@@ -273,3 +273,33 @@ def _pass(operation: FailoverOperation, seconds: float) -> None:
         assert found.ended_at is not None
         found.ended_at -= by
         found.save()
+
+
+@pytest.mark.parametrize("lags", [True, False])
+def test_each_second_it_is_followed_only_while_something_is_open(
+    world: World, monkeypatch: pytest.MonkeyPatch, lags: bool
+) -> None:
+    told: list[dict[str, object]] = []
+    monkeypatch.setattr(watch_tasks.follow, "apply_async", lambda **options: told.append(options))
+    watch_tasks.watch()
+    assert told == [], "nothing has been moved yet"
+
+    if lags:
+        NameServer.objects.filter(name="dns2").update(expected_lag_s=3600)
+        world.dns.stuck = {"dns2"}
+        operation = world.run(world.request())
+    else:
+        resolver = name_resolver(world)
+        operation = begun(world)
+    watch_tasks.watch()
+    assert told == [{"expires": 2}]
+
+    if lags:
+        world.dns.set(FQDN, cname("SRV2"), "dns2")
+        services.retry_verification(operation=operation)
+    else:
+        turn(world, resolver)
+        age(operation, 20)
+        following.follow()
+    watch_tasks.watch()
+    assert len(told) == 1, "all have turned"
