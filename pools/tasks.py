@@ -17,7 +17,7 @@ from pools.history.retention import forget_old_history
 from pools.history.summing import add_history_up as add_up
 from pools.redis_store import BrokerLost
 from pools.services import keep_maintenance_time
-from pools.windows import is_probing, is_stopping, run_window, stop_windows
+from pools.windows import is_probing, is_stopping, run_window, stop_windows, write_what_was_left
 
 QUEUE = "probes"
 EXPIRES_S = 2
@@ -91,6 +91,7 @@ def _look_out() -> None:
             free = set() if is_probing() else free_shards()
             send_windows(free & before)
             before = free
+            write_what_was_left()
         except (BrokerLost, OperationalError):
             before = set()
         time.sleep(LOOK_OUT_S)

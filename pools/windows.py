@@ -22,7 +22,7 @@ from django.db import Error as DatabaseError, close_old_connections
 
 from pools import lease, live
 from pools.estate import all_checks, estate_version
-from pools.history.minutes import MinuteBook
+from pools.history.minutes import GAP_S, MinuteBook
 from pools.lease import Lease
 from pools.nudges import Listener
 from pools.probing.engine import Engine
@@ -75,6 +75,25 @@ class _Held:
 
 
 @dataclass(slots=True)
+class _Kept:
+    """A shard after our window: where nobody comes between, the next one goes on with it, in the middle of a minute."""
+
+    fence: int
+    recorder: Recorder
+    book: MinuteBook
+
+    @property
+    def left_behind(self) -> bool:
+        """Whether somebody else probes it by now, or nobody, and what we noted of its minute is unwritten."""
+        return self.book.covered_s > 0 and time.time() - self.book.last > GAP_S
+
+    def write(self) -> None:
+        """Write what was noted of its last minute."""
+        close_old_connections()
+        self.book.close(self.recorder)
+
+
+@dataclass(slots=True)
 class _Process:
     """What this process keeps between windows. One thread writes to database and Redis, another renews leases."""
 
@@ -83,7 +102,7 @@ class _Process:
     writer: ThreadPoolExecutor
     renewer: ThreadPoolExecutor
     references: References
-    kept: dict[int, tuple[int, Recorder]] = field(default_factory=dict)
+    kept: dict[int, _Kept] = field(default_factory=dict)
     checks: list[Check] = field(default_factory=list)
     in_window: bool = False
     estate_version: int = -1
@@ -111,6 +130,14 @@ def _listen(process: _Process) -> None:
     """Hear at once that something is to be asked now."""
     loop, hurry = process.runner.get_loop(), process.engine.hurry
     Listener(lambda: loop.call_soon_threadsafe(hurry)).start()
+
+
+def write_what_was_left() -> None:
+    """Write the minutes of shards that others took up after our windows; asked now and then, from any thread."""
+    if _process is not None:
+        for kept in list(_process.kept.values()):
+            if kept.left_behind:
+                _process.writer.submit(kept.write)
 
 
 def run_window(shard: int) -> list[int]:
@@ -193,10 +220,12 @@ class _Window:
         """Release what we still hold, remember its states, and return its shards."""
         shards = []
         for held in self._held.values():
-            self._process.kept[held.lease.shard] = (held.lease.fence, held.recorder)
+            kept = _Kept(held.lease.fence, held.recorder, held.book)
+            self._process.kept[held.lease.shard] = kept
             if held.lost:
                 continue
-            held.book.close(held.recorder)
+            if is_stopping():
+                kept.write()
             try:
                 self._process.renewer.submit(lease.release, held.lease).result()  # never beside a renewal
             except BrokerLost:
@@ -239,15 +268,19 @@ class _Window:
         if checks == process.checks:
             return False
         process.checks = checks
+        for kept in process.kept.values():
+            kept.write()
         process.kept.clear()
         return True
 
     def _start(self, held: _Held) -> None:
         """Take up a shard where it was left: from memory where nobody held it since, else from the rows."""
-        fence, recorder = self._process.kept.get(held.lease.shard, (-1, None))
-        if recorder is not None and fence == held.lease.previous:
-            held.recorder = recorder
+        kept = self._process.kept.pop(held.lease.shard, None)
+        if kept is not None and kept.fence == held.lease.previous:
+            held.recorder, held.book = kept.recorder, kept.book
             return
+        if kept is not None:
+            kept.write()
         close_old_connections()
         held.recorder.load(self._process.checks, fence=held.lease.fence)
         self._refresh(held.recorder.hostname_ids())

@@ -172,6 +172,8 @@ def test_a_worker_goes_on_from_window_to_window_without_being_sent_again(
     second = estate.fence()
     estate.until(lambda: estate.fence() > second, timeout_s=PATIENCE_S)
     assert time.time() - estate.swept_at() < 2.5
+    this_minute = int(time.time() // 60 * 60)
+    assert estate.sql(f"SELECT count(*) FROM pools_checkhistory WHERE start >= {this_minute}") == [(0,)], "it goes on"
 
     pubsub: Any = estate.redis.pubsub()  # type: ignore[no-untyped-call]
     pubsub.subscribe("a365:live")
@@ -245,6 +247,7 @@ def test_a_worker_that_is_asked_to_stop_ends_its_window_at_once(estate: Estate) 
     os.kill(worker.pid, signal.SIGTERM)
     worker.wait(35)  # less than its window
     assert estate.holders() == 0
+    assert estate.sql("SELECT count(*) FROM pools_checkhistory WHERE covered_s > 0")[0][0] > 0, "nothing is lost"
 
 
 def test_two_workers_share_two_shards_and_one_alone_probes_both(estate: Estate) -> None:
