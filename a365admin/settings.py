@@ -241,7 +241,7 @@ CELERY_DB_REUSE_MAX = 1_000_000_000  # never closed for its own sake: a365admin/
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     # A killed worker's task is handed out again after this many seconds; no task of ours runs longer.
     "visibility_timeout": 60,
-    "unacked_restore_interval": 2,
+    "unacked_restore_interval": 10,
     "unacked_restore_throttle": 1,
     "socket_keepalive": True,
 }

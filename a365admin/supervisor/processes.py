@@ -65,7 +65,7 @@ def seed_spec(*, env: Mapping[str, str]) -> ProcessSpec:
 
 def worker_specs(*, env: Mapping[str, str]) -> list[ProcessSpec]:
     """The two workers: probes, and operations apart from them so that a click never queues behind a sweep."""
-    quiet = ("--without-mingle", "--without-gossip", "--loglevel", "WARNING")
+    quiet = ("--without-mingle", "--without-gossip", "--without-heartbeat", "--loglevel", "WARNING")
     kinds = {"probes": ("-P", "threads", "-c", "1"), "operations": ("-P", "threads", "-c", "8")}
     return [
         ProcessSpec(
