@@ -253,7 +253,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_IMPORTS = ["dnsops.watch_tasks"]
 CELERY_BEAT_SCHEDULE = {
     # Both expire before the next one is due: after a pause nothing piles up.
-    "schedule probe windows": {"task": "pools.tasks.schedule_windows", "schedule": 5.0, "options": {"expires": 5}},
+    "schedule probe windows": {"task": "pools.tasks.schedule_windows", "schedule": 10.0, "options": {"expires": 10}},
     "add history up": {"task": "pools.tasks.add_history_up", "schedule": 60.0, "options": {"expires": 50}},
     "keep tickets warm": {"task": "dnsops.tasks.keep_tickets_warm", "schedule": 60.0, "options": {"expires": 60}},
     "look whether we could": {

@@ -9,6 +9,7 @@ from celery import shared_task
 
 from a365admin.giving_way import giving_way
 from dnsops import drifting, following, readying
+from pools import live
 
 FOLLOW_WITHIN_S = 2
 _busy: dict[str, threading.Lock] = {"drift": threading.Lock(), "follow": threading.Lock(), "ready": threading.Lock()}
@@ -28,8 +29,10 @@ def _one_at_a_time(what: str, work: Callable[[], object]) -> None:
 def watch() -> None:
     """Each second: what changed lately is compared with what is expected, and what has not turned yet is followed.
 
-    One message for both. Following is a task of its own, so that silent resolvers do not hold drift up.
+    It comes from beat, of which it is the sign of life. One message for both; following is a task of its own, so that
+    silent resolvers do not hold drift up.
     """
+    live.mark_alive("beat")
     with giving_way():
         something = following.anything_to_follow()
     if something:

@@ -106,7 +106,7 @@ def estate_changed() -> None:
     """Say that servers, UCCs, hostnames, zones or name servers changed: checks are read anew within a second.
 
     Call it after the commit (``transaction.on_commit(estate_changed)``). With the broker lost the workers find out by
-    themselves, within a minute. ``settings.ESTATE_LISTENERS`` are told.
+    themselves, within two minutes. ``settings.ESTATE_LISTENERS`` are told.
     """
     for path in settings.ESTATE_LISTENERS:
         cast("Callable[[], object]", import_string(path))()
@@ -114,7 +114,7 @@ def estate_changed() -> None:
         with redis_store.broker() as redis:
             redis.incr(VERSION_KEY)
     except BrokerLost:
-        log.warning("the estate changed while the broker was lost; the workers will notice within a minute")
+        log.warning("the estate changed while the broker was lost; the workers will notice within two minutes")
 
 
 def estate_version() -> int:

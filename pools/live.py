@@ -24,8 +24,8 @@ VERSION_KEY = "a365:live:version"
 CHANNEL = "a365:live"
 FRESH_KEY = "a365:fresh"
 ALIVE_PREFIX = "a365:alive:"
-# How old a sign of life may be: 2.5 of its intervals. Probes as UCC ports are asked, beat and the sweeper every five
-# seconds, the watcher each second.
+# How old a sign of life may be: 2.5 of its intervals. Probes as UCC ports are asked, the sweeper every five seconds,
+# the watcher each second; beat each second too, but through a worker that may be busy.
 ALIVE_FOR_S = {"probes": 3.75, "beat": 12.5, "operations": 12.5, "watch": 2.5}
 REMEMBERED_S = 86_400
 WATCHED_FOR_S = 10

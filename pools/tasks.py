@@ -12,7 +12,7 @@ from celery.signals import worker_ready, worker_shutting_down
 from django.conf import settings
 from kombu.exceptions import OperationalError
 
-from pools import lease, live, redis_store
+from pools import lease, redis_store
 from pools.history.retention import forget_old_history
 from pools.history.summing import add_history_up as add_up
 from pools.redis_store import BrokerLost
@@ -26,11 +26,10 @@ LOOK_OUT_S = 1.0
 
 @shared_task(name="pools.tasks.schedule_windows")
 def schedule_windows() -> None:
-    """Every few seconds: send a window for every shard that nobody holds.
+    """Every ten seconds: send a window for every shard that nobody holds.
 
     A safety net: windows are handed on by the worker that ends one, and a worker without one looks by itself.
     """
-    live.mark_alive("beat")
     try:
         lease.forget_other_shards(settings.POOLS["shards"])
         send_windows(free_shards())

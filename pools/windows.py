@@ -39,7 +39,7 @@ T = TypeVar("T")
 RENEW_S = 0.5
 AGES_S, LATEST_S = 0.4, 0.9  # how often each goes to Redis; a page learns of an age by what is shared
 ADOPT_AFTER_S = 0.4  # an idle worker comes first
-RELOAD_S = 60.0  # also when nobody said that the estate changed
+RELOAD_S = 120.0  # also when nobody said that the estate changed; reading all of it is dear
 
 # One byte that the parent of a prefork pool shares with its children: Celery tells only the parent of a shutdown.
 _stopping = mmap.mmap(-1, 1)
@@ -251,7 +251,7 @@ class _Window:
     # ---------------------------------------------------------------------------------------------------------- checks
 
     def _load_if_needed(self) -> bool:
-        """Read the checks where the estate changed, or a minute has passed; without the database go on as we are."""
+        """Read the checks where the estate changed, or after two minutes; without the database go on as we are."""
         process, now = self._process, time.monotonic()
         version = estate_version()
         if version == process.estate_version and now - process.loaded_at < RELOAD_S:
