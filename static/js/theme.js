@@ -17,5 +17,8 @@
     },
   };
   dark.addEventListener("change", apply);
+  // Paper is white, whatever the screen is.
+  window.addEventListener("beforeprint", function () { root.setAttribute("data-bs-theme", "light"); });
+  window.addEventListener("afterprint", apply);
   apply();
 })();
