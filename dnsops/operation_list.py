@@ -110,10 +110,11 @@ def _line_of_move(operation: FailoverOperation, move: SiteMove, states: Counter[
     counted = [(STATE_WORDS[state][0].lower(), states[state]) for state in STATE_WORDS if states[state]]
     if states[None]:
         counted.append(("without an operation", states[None]))
+    total = states.total()
     return OperationLine(
         operation, word, status,
         title=f"Move {move}",
         url=move.get_absolute_url(),
-        note=f"{states.total()} hostnames: {', '.join(f'{count} {said}' for said, count in counted)}",
+        note=f"{total} hostname{'s' if total != 1 else ''}: {', '.join(f'{count} {said}' for said, count in counted)}",
         forced=move.forced,
     )  # fmt: skip

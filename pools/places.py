@@ -10,6 +10,7 @@ from pools.health import Health, Situation
 from pools.rollup import PORTS_NAMED, roll_up_server
 
 NAMED = 2
+REFUSED = "refused"
 _RANK = {Health.DOWN: 0, Health.UNKNOWN: 1, Health.DEGRADED: 2, Health.UP: 3}
 _WORDS = {Health.DOWN: "down", Health.UNKNOWN: "not known", Health.DEGRADED: "degraded"}
 
@@ -56,10 +57,14 @@ def _health_of(counts: dict[Health, int], parts: int) -> Health:
     return Health.DEGRADED if counts[Health.DOWN] or counts[Health.DEGRADED] else Health.UNKNOWN
 
 
-def roll_up_one(server: ServerFacts, *, active: bool) -> Verdict:
-    """Return what is going on on one server. ``active``: clients are on it, so that its UCCs have to run there."""
+def roll_up_one(server: ServerFacts, *, active: bool | None) -> Verdict:
+    """Return what is going on on one server. ``active``: whether clients are on it; None where that is not known.
+
+    Only of a server that no client is on may the UCC service be off, and only a refusal says that it is.
+    """
     found = roll_up_server(server)
-    if found.situation is Situation.NO_DATA and not (active or server.standby_runs_ucc):
+    off = all(ucc.check.cause == REFUSED for ucc in server.uccs)
+    if found.situation is Situation.NO_DATA and off and active is False and not server.standby_runs_ucc:
         return Verdict(Health.UP, "It stands by: the UCC service is not started, web services answer.")
     if found.health is Health.UP:
         return Verdict(Health.UP, "UCCs and web services answer." if server.uccs else "Web services answer.")
@@ -68,7 +73,7 @@ def roll_up_one(server: ServerFacts, *, active: bool) -> Verdict:
         why = next((fact.sentence for fact in unknown if fact.sentence), found.phrase)
         return Verdict(Health.UNKNOWN, f"Whether it works is not known: {_sentence(why)}")
     sentence = _sentence(found.phrase[:1].upper() + found.phrase[1:])
-    return Verdict(found.health, sentence if active else f"No client is on it now. {sentence}")
+    return Verdict(found.health, f"No client is on it now. {sentence}" if active is False else sentence)
 
 
 def roll_up_pair(servers: Sequence[ServerFacts]) -> Verdict:

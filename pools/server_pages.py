@@ -49,13 +49,11 @@ def server_page(name: str) -> ServerPage:
         Q(targets__server=server) | Q(targets__virtual_service__real_servers__server=server)
     )
     served = [(hostname, status_of(hostname)) for hostname in hostnames.distinct()]
-    active = any(status.active_server_id == server.pk for _, status in served)
-    active = active or VirtualServiceStatus.objects.filter(in_use=server).exists()
     (facts,) = facts_of([server], server.trusted_application_pool, fresh_checks([server]))
     watches = watch_words() if server.trusted_application_pool.watch_connections else {}
     return ServerPage(
         server=server,
-        verdict=roll_up_one(facts, active=active),
+        verdict=roll_up_one(facts, active=_is_active(server, served)),
         checks=check_lines(
             worst_first(server.check_states.select_related("server", "trusted_application__ucc")), watches
         ),
@@ -63,3 +61,13 @@ def server_page(name: str) -> ServerPage:
         transitions=list(server.transitions.order_by("-at")[:30]),
         maintenances=maintenances_about(server),
     )
+
+
+def _is_active(server: Server, served: Sequence[tuple[DedicatedHostname, HostnameStatus]]) -> bool | None:
+    """Whether clients are on this server; None where DNS, or a load balancer that it is behind, does not tell."""
+    balanced = VirtualServiceStatus.objects.filter(virtual_service__real_servers__server=server)
+    in_use = list(balanced.values_list("in_use", flat=True))
+    if server.pk in in_use or any(status.active_server_id == server.pk for _, status in served):
+        return True
+    behind = any(status.active and status.active_server_id is None for _, status in served) and not in_use
+    return None if behind or None in in_use or any(status.active is None for _, status in served) else False

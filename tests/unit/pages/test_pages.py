@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from a365admin.accounts.models import Role
-from pools.models import CheckState, HealthTransition
+from pools.models import CheckState, HealthTransition, HostnameStatus, Site, TrustedApplicationPool
 from tests.factories import FailoverOperationFactory
 from tests.unit.dnsops.world import World
 from tests.unit.pages.conftest import Broker, SignIn, watched
@@ -95,6 +95,29 @@ def test_a_server_whose_results_are_too_old_is_not_called_working(sign_in: SignI
     verdict = page.split('aria-label="State now"')[1].split("</section>")[0]
     assert "Unknown" in verdict
     assert "Whether it works is not known: the last results are too old to be believed." in verdict
+
+
+@pytest.mark.parametrize(("known", "said_of_it"), [(True, "It stands by"), (False, "clients get no data")])
+def test_a_server_stands_by_only_where_it_is_known_that_clients_are_elsewhere(
+    sign_in: SignIn, known: bool, said_of_it: str
+) -> None:
+    hostname = watched()
+    server = hostname.targets.get(order=2).server
+    assert server is not None
+    TrustedApplicationPool.objects.update(standby_runs_ucc=False)
+    Site.objects.update(standby_runs_ucc=False)
+    if not known:
+        HostnameStatus.objects.filter(hostname=hostname).update(active_server=None)
+    for one in hostname.trusted_application_pool.trusted_applications.all():
+        CheckState.objects.create(
+            key=f"ucc:{server.pk}:{one.pk}", kind="ucc", label="UCC", server=server, trusted_application=one,
+            health="down", cause="refused",
+        )  # fmt: skip
+    CheckState.objects.create(key="web", kind="web", label="Web", server=server, hostname=hostname, health="up")
+    page = said(sign_in(Role.HELPDESK), reverse("pools:server", args=[server.name]))
+    verdict = page.split('aria-label="State now"')[1].split("</section>")[0]
+    assert said_of_it in verdict
+    assert ("st-up" in verdict) is known
 
 
 def test_a_hostname_page_shows_each_answer_each_port_and_what_to_enter(sign_in: SignIn) -> None:

@@ -43,6 +43,16 @@ def server(name: str, *uccs: Health, web: Health = UP, both: bool = False) -> Se
             Verdict(UP, "It stands by: the UCC service is not started, web services answer."),
         ),
         (
+            server("A", DOWN, DOWN),
+            None,
+            Verdict(DOWN, "UCC 6001, 6002 refused; web still answers: clients get no data."),
+        ),
+        (
+            replace(server("A"), uccs=(UccFact(1, "Desk", 6001, CheckFact(DOWN, "timeout")),)),
+            False,
+            Verdict(DOWN, "No client is on it now. UCC 6001 timed out; web still answers: clients get no data."),
+        ),
+        (
             server("A", DOWN, DOWN, both=True),
             False,
             Verdict(DOWN, "No client is on it now. UCC 6001, 6002 refused; web still answers: clients get no data."),
@@ -61,7 +71,7 @@ def server(name: str, *uccs: Health, web: Health = UP, both: bool = False) -> Se
     ],
 )
 def test_a_server_by_itself_is_judged_by_whether_clients_are_on_it(
-    one: ServerFacts, active: bool, expected: Verdict
+    one: ServerFacts, active: bool | None, expected: Verdict
 ) -> None:
     assert roll_up_one(one, active=active) == expected
 
