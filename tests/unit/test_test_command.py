@@ -13,7 +13,7 @@ import pytest
 from django.core.management import load_command_class
 
 from a365admin.management.commands import lock
-from a365admin.management.commands.test import SuiteResult, closing_line, counts_of
+from a365admin.management.commands.test import Command, SuiteResult, closing_line, counts_of
 from a365admin.testing import extras, gates, system_packages
 
 ROOT = Path(gates.__file__).resolve().parent.parent.parent
@@ -166,6 +166,17 @@ def test_the_last_line_adds_all_suites_up_in_the_form_in_which_pytest_ends() -> 
     results = [gates.GateResult("ruff", True, 1.0, ""), suite(), suite(counts=Counter(passed=2, failed=1))]
     assert closing_line(results, 61.5) == "===== 1 failed, 42 passed in 61.50s ====="
     assert closing_line([], 1.0) == "===== no tests ran in 1.00s ====="
+
+
+@pytest.mark.parametrize("given", [["--fast", "--", "-k", "drift"], ["--fast", "-k", "drift"]])
+def test_what_is_not_ours_goes_to_pytest_with_and_without_two_dashes(
+    given: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[dict[str, object]] = []
+    monkeypatch.setattr(Command, "run", lambda self, **options: ran.append(options))
+    with pytest.raises(SystemExit):
+        Command().run_from_argv(["manage.py", "test", *given])
+    assert [(options["fast"], options["pytest_arguments"]) for options in ran] == [(True, ["-k", "drift"])]
 
 
 def test_our_test_command_is_the_one_that_runs() -> None:

@@ -54,6 +54,8 @@ class Command(BaseCommand):
             "--no-skips", action="store_true", help="a skipped test is a failure (always so with CI=true)"
         )
         options, pytest_arguments = parser.parse_known_args(argv[2:])
+        if pytest_arguments[:1] == ["--"]:  # pytest would take all that follows for files
+            del pytest_arguments[0]
         sys.exit(
             self.run(
                 fast=options.fast,
